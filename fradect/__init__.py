@@ -1,0 +1,1 @@
+"""FRADECT: risk decisions from rules and models that are released, tested and rolled back as one thing."""

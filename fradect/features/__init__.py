@@ -1,0 +1,1 @@
+"""Features: declared once in a contract, computed by one kernel for history and for the request."""

@@ -1,0 +1,78 @@
+"""What a module declares: its vocabulary, entities, contracts, costs and protected attributes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fradect.features.contract import Contract
+
+
+class FieldType(StrEnum):
+    ID = "id"  # text, kept as it is, never a number
+    CATEGORY = "category"
+    MONEY = "money"  # becomes int64 minor units
+    CURRENCY = "currency"
+    COUNTRY = "country"  # ISO 3166 alpha-2
+    TIME = "time"
+    NUMBER = "number"
+    IP = "ip"
+    PERSONAL = "personal"  # becomes <name>_token and <name>_cipher; the clear text is never stored
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One canonical field of an event. `protected` ones are audited for fairness and never a feature."""
+
+    name: str
+    type: FieldType
+    meaning: str
+    protected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """What a decision costs, in shares of the event's amount and minor units of the base currency.
+
+    `loss`: share of the amount lost when fraud is approved. `margin`: share lost when an honest event is
+    declined (the insult), `insult_fixed` on top of it. `review_fixed`: an analyst's time. `review_catch`:
+    share of fraud that a review stops; `review_insult`: share of honest events that a review loses.
+    """
+
+    loss: float
+    margin: float
+    insult_fixed: int
+    review_fixed: int
+    review_catch: float
+    review_insult: float
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A kind of risk. `entities` maps an entity to the field that identifies it."""
+
+    name: str
+    fields: tuple[Field, ...]
+    entities: Mapping[str, str]
+    contracts: tuple[Contract, ...]
+    rulebook: str  # file name in rulebooks/
+    costs: CostModel
+
+    @property
+    def columns(self) -> dict[str, FieldType]:
+        """Every column of a canonical event beside identity and times, with its type."""
+        columns: dict[str, FieldType] = {}
+        for field in self.fields:
+            if field.type is FieldType.PERSONAL:
+                columns[f"{field.name}_token"] = FieldType.ID
+                columns[f"{field.name}_cipher"] = FieldType.ID
+            else:
+                columns[field.name] = field.type
+        columns["amount_base"] = FieldType.MONEY
+        return columns
+
+    @property
+    def protected(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields if field.protected)
+
+    def field(self, name: str) -> Field | None:
+        return next((field for field in self.fields if field.name == name), None)

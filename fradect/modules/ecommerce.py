@@ -1,0 +1,206 @@
+"""Purchases: vocabulary, entities, contracts and costs."""
+
+from types import MappingProxyType
+
+from fradect.features.contract import Aggregate, Contract, Feature, Kind, Window
+from fradect.modules.declaration import CostModel, Field, FieldType, Module
+from fradect.types import DAY, HOUR, OutcomeKind
+
+PAYMENT_METHODS = ("card", "wallet", "transfer", "cod")
+CHANNELS = ("web", "app", "call_centre")
+
+FIELDS = (
+    Field("amount", FieldType.MONEY, "amount as given, in minor units of `currency`"),
+    Field("currency", FieldType.CURRENCY, "ISO 4217 code of `amount`"),
+    Field("customer_id", FieldType.ID, "who buys"),
+    Field("merchant_id", FieldType.ID, "who sells: a shop or a terminal"),
+    Field("device_id", FieldType.ID, "fingerprint of the device"),
+    Field("card_token", FieldType.ID, "token of the card, never its number"),
+    Field("ip", FieldType.IP, "address the order came from"),
+    Field("payment_method", FieldType.CATEGORY, "how it is paid"),
+    Field("channel", FieldType.CATEGORY, "web, app or call centre"),
+    Field("browser", FieldType.CATEGORY, "browser family"),
+    Field("source", FieldType.CATEGORY, "how the customer found the shop"),
+    Field("ip_country", FieldType.COUNTRY, "country of `ip`"),
+    Field("billing_country", FieldType.COUNTRY, "country of the card or invoice"),
+    Field("shipping_country", FieldType.COUNTRY, "country the goods go to"),
+    Field("signup_at", FieldType.TIME, "when the customer's account was opened"),
+    Field("email", FieldType.PERSONAL, "the customer's e-mail address"),
+    Field("phone", FieldType.PERSONAL, "the customer's telephone number"),
+    Field("full_name", FieldType.PERSONAL, "the customer's name"),
+    Field("shipping_address", FieldType.PERSONAL, "where the goods go"),
+    Field("sex", FieldType.CATEGORY, "for the fairness audit", protected=True),
+    Field("age", FieldType.NUMBER, "years, for the fairness audit (in bands)", protected=True),
+)
+
+ENTITIES = MappingProxyType(
+    {
+        "customer": "customer_id",
+        "merchant": "merchant_id",
+        "device": "device_id",
+        "card": "card_token",
+        "address": "shipping_address_token",
+    }
+)
+ENTITY_OF = MappingProxyType({field: entity for entity, field in ENTITIES.items()})
+
+
+def _request(name: str, unit: str, meaning: str, categories: tuple[str, ...] = ()) -> Feature:
+    return Feature(name, Kind.REQUEST, unit, meaning, categories=categories)
+
+
+def _derived(name: str, unit: str, meaning: str) -> Feature:
+    return Feature(name, Kind.DERIVED, unit, meaning)
+
+
+def _batch(name: str, unit: str, meaning: str, empty: float | None = None) -> Feature:
+    return Feature(name, Kind.BATCH, unit, meaning, empty=empty)
+
+
+def _span(length: int) -> str:
+    return f"{length // DAY}d" if length % DAY == 0 else f"{length // HOUR}h"
+
+
+def _count(entity: str, length: int) -> Feature:
+    span = _span(length)
+    return Feature(
+        f"{entity}_count_{span}",
+        Kind.LIVE,
+        "events",
+        f"purchases of this {entity} in {span}, this one included",
+        Window(entity, Aggregate.COUNT, length),
+    )
+
+
+def _money(entity: str, aggregate: Aggregate, length: int, *, include_self: bool = True) -> Feature:
+    span = _span(length)
+    return Feature(
+        f"{entity}_amount_{aggregate}_{span}" + ("" if include_self else "_before"),
+        Kind.LIVE,
+        "minor units",
+        f"{aggregate} of this {entity}'s amounts in {span}, this one {'included' if include_self else 'left out'}",
+        Window(entity, aggregate, length, of="amount_base", include_self=include_self),
+    )
+
+
+def _distinct(entity: str, of: str, length: int) -> Feature:
+    span = _span(length)
+    return Feature(
+        f"{entity}_distinct_{ENTITY_OF[of]}_{span}",
+        Kind.LIVE,
+        "count",
+        f"different {ENTITY_OF[of]}s seen with this {entity} in {span}, this one included",
+        Window(entity, Aggregate.DISTINCT, length, of=of),
+    )
+
+
+def _since_last(entity: str, length: int) -> Feature:
+    return Feature(
+        f"{entity}_since_last",
+        Kind.LIVE,
+        "seconds",
+        f"time since the previous purchase of this {entity}, looked for in {_span(length)}",
+        Window(entity, Aggregate.SINCE_LAST, length),
+    )
+
+
+def _fraud_share(entity: str, length: int, delay: int) -> Feature:
+    span = _span(length)
+    return Feature(
+        f"{entity}_fraud_share_{span}",
+        Kind.LIVE,
+        "share",
+        f"share of fraud among this {entity}'s purchases whose label matured in the last {span}",
+        Window(entity, Aggregate.SHARE, length, outcome=OutcomeKind.FRAUD, delay=delay),
+        empty=0.0,
+    )
+
+
+def _matured_count(entity: str, length: int, delay: int) -> Feature:
+    span = _span(length)
+    return Feature(
+        f"{entity}_matured_{span}",
+        Kind.LIVE,
+        "events",
+        f"purchases of this {entity} whose label matured in the last {span}",
+        Window(entity, Aggregate.COUNT, length, outcome=OutcomeKind.FRAUD, delay=delay),
+    )
+
+
+STANDARD = Contract(
+    name="ecommerce/standard",
+    module="ecommerce",
+    requires=("amount", "currency", "customer_id", "merchant_id", "device_id", "payment_method"),
+    features=(
+        _request("amount", "minor units", "amount in the base currency"),
+        _request("payment_method", "category", "how it is paid", PAYMENT_METHODS),
+        _request("channel", "category", "where the order was placed", CHANNELS),
+        _request("hour", "hours", "hour of the day, UTC"),
+        _request("weekend", "0/1", "Saturday or Sunday, UTC"),
+        _request("account_age", "days", "time since the account was opened"),
+        _request("ip_differs_billing", "0/1", "the address is in another country than the card"),
+        _request("ip_differs_shipping", "0/1", "the address is in another country than the goods go to"),
+        _request("billing_differs_shipping", "0/1", "the card is of another country than the goods go to"),
+        *(_count("customer", length) for length in (HOUR, DAY, 7 * DAY, 30 * DAY)),
+        _money("customer", Aggregate.SUM, DAY),
+        _money("customer", Aggregate.MEAN, 30 * DAY, include_self=False),
+        _money("customer", Aggregate.MAX, 30 * DAY, include_self=False),
+        _distinct("customer", "device_id", 30 * DAY),
+        _distinct("customer", "card_token", 30 * DAY),
+        _since_last("customer", 30 * DAY),
+        *(_count("device", length) for length in (HOUR, DAY)),
+        _distinct("device", "customer_id", DAY),
+        _distinct("device", "customer_id", 30 * DAY),
+        _distinct("device", "card_token", HOUR),
+        _distinct("device", "card_token", 7 * DAY),
+        *(_count("card", length) for length in (HOUR, DAY)),
+        _distinct("card", "shipping_address_token", 30 * DAY),
+        _distinct("customer", "shipping_address_token", 30 * DAY),
+        _count("merchant", HOUR),
+        _money("merchant", Aggregate.MEAN, DAY),
+        _fraud_share("merchant", 7 * DAY, 7 * DAY),
+        _fraud_share("merchant", 30 * DAY, 7 * DAY),
+        _derived("amount_to_customer_mean", "ratio", "amount against this customer's mean of 30 days before"),
+        _derived("amount_to_merchant_mean", "ratio", "amount against this merchant's mean of the day"),
+        _derived(
+            "velocity_jump", "ratio", "share of the customer's last 7 days' purchases made in the last hour"
+        ),
+        _batch("total_orders", "events", "purchases of this customer up to last midnight UTC", 0.0),
+        _batch("avg_order_value", "minor units", "mean amount of this customer up to last midnight UTC"),
+        _batch(
+            "return_rate", "share", "returned purchases among this customer's, as known last midnight UTC"
+        ),
+        _batch(
+            "fraud_history", "events", "confirmed fraud of this customer, as known last midnight UTC", 0.0
+        ),
+    ),
+)
+
+WEEKS = (DAY, 7 * DAY, 30 * DAY)
+
+# The Fraud Detection Handbook's fifteen inputs (a terminal is a merchant, labels take seven days).
+HANDBOOK = Contract(
+    name="ecommerce/handbook",
+    module="ecommerce",
+    requires=("amount", "currency", "customer_id", "merchant_id"),
+    features=(
+        _request("amount", "minor units", "amount in the base currency"),
+        _request("weekend", "0/1", "Saturday or Sunday, UTC"),
+        _request("night", "0/1", "from midnight to before seven, UTC"),
+        *(_count("customer", length) for length in WEEKS),
+        *(_money("customer", Aggregate.MEAN, length) for length in WEEKS),
+        *(_matured_count("merchant", length, 7 * DAY) for length in WEEKS),
+        *(_fraud_share("merchant", length, 7 * DAY) for length in WEEKS),
+    ),
+)
+
+MODULE = Module(
+    name="ecommerce",
+    fields=FIELDS,
+    entities=ENTITIES,
+    contracts=(STANDARD, HANDBOOK),
+    rulebook="ecommerce.json",
+    costs=CostModel(
+        loss=1.0, margin=0.15, insult_fixed=50_000, review_fixed=15_000, review_catch=0.85, review_insult=0.02
+    ),
+)

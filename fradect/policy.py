@@ -1,0 +1,121 @@
+"""From a score to an action, and what actions are worth. Pure functions of values.
+
+A policy is data in a release: the thresholds, the cost model that chose them, the limits its gates apply.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fradect.errors import InvalidInput
+from fradect.modules.declaration import CostModel
+from fradect.types import Action
+
+Amounts = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Actions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a candidate must keep to. Ratios compare the worst-off group with the best-off."""
+
+    fairness_min_group: int = 200  # smaller groups give no verdict
+    fairness_fpr_ratio: float = 0.5  # lowest allowed min/max of false-positive rates, when the gap is certain
+    fairness_fpr_gap: float = 0.05  # and the gap in false-positive rates has to exceed this to fail
+    improvement_margin: float = (
+        0.0  # lower end of the interval of AP(candidate) - AP(champion) must exceed -margin
+    )
+    worse_tolerance: float = 0.02
+    replay_events: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Scores from `review` on are reviewed, from `decline` on declined. Money in `base_currency`."""
+
+    review: int
+    decline: int
+    base_currency: str
+    costs: CostModel
+    limits: Limits = Limits()
+    freshness_days: int = 7  # batch features older than this are missing
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.review <= self.decline <= 1001:
+            raise InvalidInput(f"policy: need 0 <= review {self.review} <= decline {self.decline} <= 1001")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEffects:
+    """What the rules that hit (or could not run) ask for: points on the score, a floor, an allowance.
+
+    An allowance caps the model's part at APPROVE; floors still win.
+    """
+
+    points: int = 0
+    floor: Action = Action.APPROVE
+    allow: bool = False
+
+
+def combine(probability: float | None, effects: RuleEffects, policy: Policy) -> int:
+    """The score, 0 to 1000: calibrated probability raised by rules; without a model, rules alone. Total."""
+    model = 0.0 if probability is None or probability != probability else min(max(probability, 0.0), 1.0)
+    score = round(1000 * model) + max(effects.points, 0)
+    if effects.allow:
+        score = min(score, max(policy.review - 1, 0))
+    return min(max(score, 0), 1000)
+
+
+def decide(score: int, effects: RuleEffects, policy: Policy, *, model_missing: bool = False) -> Action:
+    """The action: the thresholds' or the floor, whichever is stricter; without a model at least REVIEW."""
+    by_score = Action(int(actions(np.array([score]), policy)[0]))
+    missing = Action.REVIEW if model_missing else Action.APPROVE
+    return max(by_score, effects.floor, missing)
+
+
+def actions(scores: npt.NDArray[np.integer], policy: Policy) -> Actions:
+    """Thresholds alone, for many scores at once."""
+    return (scores >= policy.review).astype(np.int64) + (scores >= policy.decline).astype(np.int64)
+
+
+def to_scores(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Probabilities to scores exactly as `combine` rounds them."""
+    return np.rint(1000 * np.clip(probabilities, 0.0, 1.0)).astype(np.int64)
+
+
+def money_saved(costs: CostModel, amounts: Amounts, fraud: Flags, chosen: Actions) -> npt.NDArray[np.float64]:
+    """Minor units each decision saved against approving everything (docs/concepts/money.md has the formula)."""
+    value = amounts.astype(np.float64)
+    stopped = np.select([chosen == Action.DECLINE, chosen == Action.REVIEW], [1.0, costs.review_catch], 0.0)
+    insulted = np.select([chosen == Action.DECLINE, chosen == Action.REVIEW], [1.0, costs.review_insult], 0.0)
+    gain = np.where(fraud, stopped * costs.loss * value, 0.0)
+    insult = np.where(fraud, 0.0, insulted * (costs.margin * value + costs.insult_fixed))
+    return gain - insult - np.where(chosen == Action.REVIEW, float(costs.review_fixed), 0.0)
+
+
+def choose_thresholds(
+    costs: CostModel, scores: npt.NDArray[np.int64], amounts: Amounts, fraud: Flags
+) -> tuple[int, int]:
+    """The pair (review, decline) that saves the most on the events given; never use test events here.
+
+    Exact over all 1001 x 1001 / 2 pairs: money is additive over events, so sums by score suffice.
+    """
+    by_action = [
+        np.bincount(scores, money_saved(costs, amounts, fraud, np.full(scores.size, action)), minlength=1002)
+        for action in (Action.REVIEW, Action.DECLINE)
+    ]
+    reviewed = np.concatenate([[0.0], np.cumsum(by_action[0])])
+    declined = float(by_action[1].sum()) - np.concatenate([[0.0], np.cumsum(by_action[1])])
+    # saved(r, d) = review gain over [r, d) + decline gain over [d, end)
+    best_review = np.minimum.accumulate(reviewed[:1002])
+    d = int(np.argmax(reviewed[:1002] - best_review + declined[:1002]))
+    r = int(np.argmin(reviewed[: d + 1]))
+    return r, d
+
+
+def floor_of(names: Sequence[str]) -> Action:
+    """The strictest of the floors named."""
+    return max((Action[name] for name in names), default=Action.APPROVE)

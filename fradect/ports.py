@@ -1,0 +1,82 @@
+"""What the core needs from the outside, each as small as its user allows. Adapters live in fradect/adapters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from fradect.features.live import Recent, Snapshot
+from fradect.release import Release
+from fradect.types import Decision, Event
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One event's entry into the live state: its sequence number, and its entities' recent events up to itself."""
+
+    seq: int
+    recent: Mapping[str, Recent | None]
+
+
+class LiveState(Protocol):
+    """Recent events by entity. Arrival is one atomic step and idempotent by tenant and event id."""
+
+    def arrive(self, event: Event) -> Arrival:
+        """Append, take a sequence number, read. A repeat gets the number and the view of the first time."""
+        ...
+
+    def withdraw(self, event: Event) -> None:
+        """Undo an arrival whose decision was never committed."""
+        ...
+
+
+class BatchFeatures(Protocol):
+    """Customer snapshots, as the feature store serves them."""
+
+    def read(self, event: Event) -> Snapshot:
+        """The snapshot current at the event; absent values carry their reason."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A decision as the ledger holds it: the digest of the request it answers, and the answer's bytes."""
+
+    decision_id: str
+    request_digest: str
+    answer: bytes
+
+
+class Ledger(Protocol):
+    """Decisions, written once. A row is durable when `commit` returns."""
+
+    def find(self, tenant_id: str, event_id: str) -> Stored | None: ...
+
+    def commit(self, event: Event, decision: Decision, request_digest: str, answer: bytes) -> Stored:
+        """Event, decision and outbox row in one transaction; the loser of a race gets the stored decision."""
+        ...
+
+
+class ReleaseStore(Protocol):
+    """Releases by id, and which one is champion of a module for a tenant: one atomic pointer."""
+
+    def save(self, release: Release) -> None: ...
+
+    def load(self, release_id: str) -> Release:
+        """Digests are checked before anything is parsed; a mismatch is Refused."""
+        ...
+
+    def champion(self, module: str, tenant_id: str) -> str | None: ...
+
+    def promote(self, module: str, tenant_id: str, release_id: str) -> None: ...
+
+    def ids(self) -> tuple[str, ...]: ...
+
+
+class Vault(Protocol):
+    """Personal data: a keyed token to find equals by, and a ciphertext bound to its place."""
+
+    def token(self, tenant_id: str, field: str, text: str) -> str: ...
+
+    def seal(self, tenant_id: str, field: str, row: str, text: str) -> str: ...
+
+    def open(self, tenant_id: str, field: str, row: str, cipher: str) -> str: ...

@@ -1,0 +1,72 @@
+"""A release: contract, model, calibrator, rulebook and policy, immutable, named by the hash of its parts."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import msgspec
+
+from fradect.errors import Refused
+from fradect.features.contract import Contract
+from fradect.policy import Policy
+from fradect.scoring import Calibrator
+
+PARTS = ("contract.json", "model.json", "calibrator.json", "rulebook.json", "policy.json", "engines.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Everything a decision depends on. `model`: XGBoost JSON; `rulebook`: GoRules JDM; `engines`: versions."""
+
+    module: str
+    contract: Contract
+    model: bytes
+    calibrator: Calibrator
+    rulebook: bytes
+    policy: Policy
+    engines: Mapping[str, str]
+
+    def parts(self) -> dict[str, bytes]:
+        """File name to bytes: what is stored, hashed and checked."""
+        return {
+            "contract.json": self.contract.to_json(),
+            "model.json": self.model,
+            "calibrator.json": self.calibrator.to_json(),
+            "rulebook.json": self.rulebook,
+            "policy.json": msgspec.json.encode(asdict(self.policy), order="deterministic"),
+            "engines.json": msgspec.json.encode(dict(self.engines), order="deterministic"),
+        }
+
+    @property
+    def id(self) -> str:
+        return name_of(digests(self.parts()))
+
+
+def digests(parts: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(raw).hexdigest() for name, raw in sorted(parts.items())}
+
+
+def name_of(parts: Mapping[str, str]) -> str:
+    """The release's id from the digests of its parts: `rel_` and 16 hex digits."""
+    return "rel_" + hashlib.sha256(msgspec.json.encode(dict(parts), order="deterministic")).hexdigest()[:16]
+
+
+def assemble(release_id: str, parts: Mapping[str, bytes]) -> Release:
+    """Parse a stored release, after its digests add up to its name; anything else is Refused unparsed."""
+    missing = sorted(set(PARTS) - set(parts))
+    if missing:
+        raise Refused(
+            f"release {release_id}: {', '.join(missing)} missing; train again or restore the folder"
+        )
+    if name_of(digests({name: parts[name] for name in PARTS})) != release_id:
+        raise Refused(f"release {release_id}: its parts do not match its name; it was changed or is damaged")
+    contract = Contract.from_json(parts["contract.json"])
+    return Release(
+        module=contract.module,
+        contract=contract,
+        model=parts["model.json"],
+        calibrator=Calibrator.from_json(parts["calibrator.json"]),
+        rulebook=parts["rulebook.json"],
+        policy=msgspec.json.decode(parts["policy.json"], type=Policy),
+        engines=msgspec.json.decode(parts["engines.json"], type=dict[str, str]),
+    )

@@ -1,0 +1,64 @@
+"""Models at work: one XGBoost booster and one calibrator, for one event and for a million."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import xgboost as xgb
+
+from fradect.features.contract import Contract
+
+Matrix = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrator:
+    """Platt scaling: probability = 1 / (1 + exp(-(slope * margin + intercept))). Strictly monotone for slope > 0."""
+
+    slope: float
+    intercept: float
+
+    def probability(self, margin: Floats) -> Floats:
+        return 1.0 / (1.0 + np.exp(-(self.slope * margin + self.intercept)))
+
+    def to_json(self) -> bytes:
+        return msgspec.json.encode({"method": "platt", "slope": self.slope, "intercept": self.intercept})
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> "Calibrator":
+        data = msgspec.json.decode(raw)
+        return cls(float(data["slope"]), float(data["intercept"]))
+
+
+def feature_types(contract: Contract) -> list[str]:
+    """XGBoost's column types in contract order: "c" for categories (codes, unknown NaN), "float" for the rest."""
+    return ["c" if feature.categories else "float" for feature in contract]
+
+
+class Scorer:
+    """A booster with its calibrator. `model`: XGBoost JSON whose digest the caller has checked."""
+
+    def __init__(self, model: bytes, calibrator: Calibrator, contract: Contract, threads: int = 1) -> None:
+        self._booster = xgb.Booster()
+        self._booster.load_model(bytearray(model))
+        self._booster.set_param({"nthread": threads})
+        self._calibrator = calibrator
+        self._types = feature_types(contract)
+
+    def probability(self, matrix: Matrix) -> Floats:
+        """Calibrated probability of each row of (n, features), columns in contract order, NaN missing."""
+        margin = self._booster.inplace_predict(matrix, predict_type="margin", strict_shape=False)
+        return self._calibrator.probability(np.asarray(margin, np.float64))
+
+    def contributions(self, row: Sequence[float]) -> tuple[Floats, float]:
+        """Exact contributions of one row to the calibrated log-odds, and the log-odds of the baseline.
+
+        They add up: baseline + sum(contributions) = slope * margin + intercept.
+        """
+        matrix = xgb.DMatrix(np.array([row], np.float64), feature_types=self._types, enable_categorical=True)
+        parts = np.asarray(self._booster.predict(matrix, pred_contribs=True)[0], np.float64)
+        baseline = self._calibrator.slope * float(parts[-1]) + self._calibrator.intercept
+        return self._calibrator.slope * parts[:-1], baseline

@@ -1,0 +1,102 @@
+"""The words of the domain (see ARCHITECTURE.md) as values. Time is UTC microseconds, money is minor units."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+Value = str | int | float | bool | None
+
+
+class Action(IntEnum):
+    """What to do with an event. Ordered, so that combining is `max`."""
+
+    APPROVE = 0
+    REVIEW = 1
+    DECLINE = 2
+
+
+class OutcomeKind(StrEnum):
+    """What can become known about an event later; each is true or false from a moment on."""
+
+    FRAUD = "fraud"
+    RETURN = "return"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to be judged, as it happened.
+
+    `event_time` is when it happened, `observed_at` when we knew. `fields` holds the module's canonical
+    fields; personal ones appear only as `<name>_token` and `<name>_cipher`.
+    """
+
+    event_id: str
+    tenant_id: str
+    module: str
+    event_time: int
+    observed_at: int
+    fields: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """The features of one event in contract order, NaN where missing, and why each missing one is."""
+
+    names: tuple[str, ...]
+    values: tuple[float, ...]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, float]:
+        return dict(zip(self.names, self.values, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One reason for a score: `points` of the scale 0 to 1000, in words an analyst understands."""
+
+    name: str
+    points: int
+    text: str
+    source: str  # "model" or "rule"
+    value: Value = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An answer as it is written to the ledger, once. `degraded` says what it was made without."""
+
+    decision_id: str
+    request_id: str
+    event_id: str
+    tenant_id: str
+    module: str
+    action: Action
+    score: int
+    probability: float | None
+    factors: tuple[Factor, ...]
+    release_id: str
+    vector: Vector
+    seq: int
+    decided_at: int
+    degraded: tuple[str, ...]
+    timings_us: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A gate's answer: "pass", "fail" or "not enough data", with the evidence that led to it."""
+
+    gate: str
+    result: str
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return self.result != "fail"
