@@ -3,6 +3,7 @@
 A policy is data in a release: the thresholds, the cost model that chose them, the limits its gates apply.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,9 +26,7 @@ class Limits:
     fairness_min_group: int = 200  # smaller groups give no verdict
     fairness_fpr_ratio: float = 0.5  # lowest allowed min/max of false-positive rates, when the gap is certain
     fairness_fpr_gap: float = 0.05  # and the gap in false-positive rates has to exceed this to fail
-    improvement_margin: float = (
-        0.0  # lower end of the interval of AP(candidate) - AP(champion) must exceed -margin
-    )
+    improvement_margin: float = 0.0  # lower end of the interval of AP(candidate) - AP(champion) must exceed -margin
     worse_tolerance: float = 0.02
     replay_events: int = 1000
 
@@ -62,7 +61,7 @@ class RuleEffects:
 
 def combine(probability: float | None, effects: RuleEffects, policy: Policy) -> int:
     """The score, 0 to 1000: calibrated probability raised by rules; without a model, rules alone. Total."""
-    model = 0.0 if probability is None or probability != probability else min(max(probability, 0.0), 1.0)
+    model = 0.0 if probability is None or math.isnan(probability) else min(max(probability, 0.0), 1.0)
     score = round(1000 * model) + max(effects.points, 0)
     if effects.allow:
         score = min(score, max(policy.review - 1, 0))

@@ -55,9 +55,7 @@ def assemble(release_id: str, parts: Mapping[str, bytes]) -> Release:
     """Parse a stored release, after its digests add up to its name; anything else is Refused unparsed."""
     missing = sorted(set(PARTS) - set(parts))
     if missing:
-        raise Refused(
-            f"release {release_id}: {', '.join(missing)} missing; train again or restore the folder"
-        )
+        raise Refused(f"release {release_id}: {', '.join(missing)} missing; train again or restore the folder")
     if name_of(digests({name: parts[name] for name in PARTS})) != release_id:
         raise Refused(f"release {release_id}: its parts do not match its name; it was changed or is damaged")
     contract = Contract.from_json(parts["contract.json"])

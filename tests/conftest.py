@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fradect.quiet  # noqa: F401  first of all: telemetry off
 import pytest
+
+import fradect.quiet  # noqa: F401  first of all: telemetry off
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("FRADECT_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -21,7 +22,7 @@ def _is_local(address: Any) -> bool:
     if host in ("localhost", ""):
         return True
     try:
-        return ipaddress.ip_address(host.split("%")[0]).is_loopback
+        return ipaddress.ip_address(host.split("%", maxsplit=1)[0]).is_loopback
     except ValueError:
         return False
 

@@ -115,9 +115,7 @@ class Contract:
         for feature in self.features:
             if feature.name == name:
                 return feature
-        raise InvalidInput(
-            f"feature {name!r} is not in contract {self.name}: choose from {', '.join(self.names)}"
-        )
+        raise InvalidInput(f"feature {name!r} is not in contract {self.name}: choose from {', '.join(self.names)}")
 
 
 def check(contract: Contract, fields: set[str], entities: set[str]) -> None:
@@ -151,9 +149,7 @@ def _check_feature(contract: Contract, feature: Feature, fields: set[str], entit
         Aggregate.DISTINCT,
     )
     if needs_field != (window.of is not None):
-        raise InvalidInput(
-            f"{where}: {window.aggregate} {'needs' if needs_field else 'takes no'} field (`of`)"
-        )
+        raise InvalidInput(f"{where}: {window.aggregate} {'needs' if needs_field else 'takes no'} field (`of`)")
     if feature.empty is not None and not math.isfinite(feature.empty):
         raise InvalidInput(f"{where}: the value of an empty window must be finite or absent")
 

@@ -1,5 +1,6 @@
 """The request's features: the kernel over one entity's recent events, then the same functions history uses."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -47,14 +48,14 @@ def vector(
         columns[feature.name] = np.array([_batch(feature, snapshot)])
     values = tuple(float(columns[name][0]) for name in contract.names)
     for name, value in zip(contract.names, values, strict=True):
-        if value != value:
+        if math.isnan(value):
             missing.setdefault(name, "no value")
     return Vector(contract.names, values, missing)
 
 
 def _batch(feature: Feature, snapshot: Snapshot) -> float:
     value = snapshot.values.get(feature.name)
-    if value is not None and value == value:
+    if value is not None and not math.isnan(value):
         return value
     unknown = feature.empty is None or feature.name in snapshot.missing
     return float("nan") if unknown else float(feature.empty or 0.0)

@@ -35,9 +35,7 @@ def _request(feature: Feature, frame: Frame) -> Floats:
         code = {category: float(i) for i, category in enumerate(feature.categories)}
         return np.array([code.get(value, np.nan) for value in frame[feature.name]], np.float64)
     if feature.name not in _REQUEST:
-        raise InvalidInput(
-            f"no request feature is called {feature.name!r}: add it to fradect/features/request.py"
-        )
+        raise InvalidInput(f"no request feature is called {feature.name!r}: add it to fradect/features/request.py")
     return _REQUEST[feature.name](frame)
 
 
@@ -77,7 +75,8 @@ def _differ(one: str, other: str) -> Callable[[Frame], Floats]:
 def _ratio(over: str, under: str) -> Callable[[Frame], Floats]:
     def ratio(frame: Frame) -> Floats:
         top, bottom = _floats(frame, over), _floats(frame, under)
-        return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+        quotient: Floats = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+        return quotient
 
     return ratio
 

@@ -82,9 +82,7 @@ def _lay_out(entries: Entries, queries: Queries, longest: int) -> _Line:
     times = [t for t in (entries.time, queries.time) if t.size]
     first = min((int(t.min()) for t in times), default=0)
     last = max((int(t.max()) for t in times), default=0)
-    stride = (
-        last - first + longest + 2
-    )  # a window may start before its key's first entry, never in the key before
+    stride = last - first + longest + 2  # a window may start before its key's first entry, never in the key before
     keys = 1 + max((int(k[-1]) for k in (entries.key, queries.key) if k.size), default=0)
     if keys * stride > np.iinfo(np.int64).max:
         raise OverflowError(f"{keys} keys over {stride} microseconds exceed 64 bits: partition by key first")
@@ -121,7 +119,8 @@ def _aggregate(
 
 
 def _divide(total: Floats, count: Ints) -> Floats:
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return mean
 
 
 def _distinct(entries: Entries, field: str, start: Ints, end: Ints) -> Floats:

@@ -36,7 +36,5 @@ def module_of(name: str) -> Module:
 
 def contract_of(name: str) -> Contract:
     if name not in _INDEX.contracts:
-        raise InvalidInput(
-            f"contract {name!r} is unknown: choose from {', '.join(_INDEX.contracts)}", field="contract"
-        )
+        raise InvalidInput(f"contract {name!r} is unknown: choose from {', '.join(_INDEX.contracts)}", field="contract")
     return _INDEX.contracts[name]

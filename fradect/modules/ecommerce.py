@@ -162,17 +162,11 @@ STANDARD = Contract(
         _fraud_share("merchant", 30 * DAY, 7 * DAY),
         _derived("amount_to_customer_mean", "ratio", "amount against this customer's mean of 30 days before"),
         _derived("amount_to_merchant_mean", "ratio", "amount against this merchant's mean of the day"),
-        _derived(
-            "velocity_jump", "ratio", "share of the customer's last 7 days' purchases made in the last hour"
-        ),
+        _derived("velocity_jump", "ratio", "share of the customer's last 7 days' purchases made in the last hour"),
         _batch("total_orders", "events", "purchases of this customer up to last midnight UTC", 0.0),
         _batch("avg_order_value", "minor units", "mean amount of this customer up to last midnight UTC"),
-        _batch(
-            "return_rate", "share", "returned purchases among this customer's, as known last midnight UTC"
-        ),
-        _batch(
-            "fraud_history", "events", "confirmed fraud of this customer, as known last midnight UTC", 0.0
-        ),
+        _batch("return_rate", "share", "returned purchases among this customer's, as known last midnight UTC"),
+        _batch("fraud_history", "events", "confirmed fraud of this customer, as known last midnight UTC", 0.0),
     ),
 )
 

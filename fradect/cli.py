@@ -1,0 +1,86 @@
+"""The `fradect` command. Each subcommand is loaded by its module path when it is called, so that help is instant."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import fradect.quiet  # noqa: F401  telemetry off before anything else is imported
+import typer
+from typer.exceptions import TyperException
+
+from fradect.errors import FradectError
+
+
+ABOUT = """Risk decisions from rules and models, released as one and proven before they go live.
+
+All state lives under FRADECT_HOME (default .fradect). Start with `fradect pipeline --help`.
+"""
+
+
+class Command(NamedTuple):
+    """Where a subcommand lives (`module:attribute`, a function or a Typer app) and its line in the help."""
+
+    path: str
+    help: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "simulate": Command("flows.commands:simulate", "Make a history of purchases, fraud among them, to try things on."),
+    "import": Command("flows.commands:import_", "Bring CSV or Parquet files into the event log."),
+    "pipeline": Command("flows.commands:pipeline", "Run everything: ingest, validate, materialise, train, promote."),
+    "train": Command("flows.commands:train", "Train a candidate release on the log, evaluate it, write its card."),
+    "promote": Command("flows.commands:promote", "Make a release champion, if its gates pass."),
+    "serve": Command("serving.commands:serve", "Start the scoring service over HTTP."),
+    "score": Command("serving.commands:score", "Send one purchase to the running service and show its decision."),
+    "drift": Command("flows.commands:drift", "Compare live traffic with what the champion was trained on."),
+    "release": Command("flows.release_commands:app", "List releases, or show one: parts, metrics, verdicts."),
+    "demo": Command("flows.demo:demo", "The whole story on one screen; `make demo` calls it."),
+}
+
+
+def build(chosen: str | None) -> typer.Typer:
+    """The command line, with the real code behind `chosen` and the help lines alone behind the others."""
+    app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich", help=ABOUT)
+    app.callback()(_about)
+    for name, command in COMMANDS.items():
+        target = _load(command.path) if name == chosen else _placeholder
+        if isinstance(target, typer.Typer):
+            app.add_typer(target, name=name, help=command.help)
+        else:
+            app.command(name, short_help=command.help, no_args_is_help=False)(target)
+    return app
+
+
+def _about() -> None:
+    pass  # Typer needs a callback to treat a single command as a subcommand
+
+
+def _placeholder() -> None:
+    raise AssertionError("a subcommand that was not chosen was called")
+
+
+def _load(path: str) -> Any:
+    module, attribute = path.split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def main() -> None:
+    """Run the command line. Wrong input is one line on standard error and exit code 2."""
+    try:
+        code = build(sys.argv[1] if len(sys.argv) > 1 else None)(standalone_mode=False)
+    except FradectError as error:
+        _stop(str(error))
+    except TyperException as error:
+        if len(sys.argv) == 1:
+            sys.exit(0)  # the help has been shown
+        named = sys.argv[1] + " " if sys.argv[1:] and sys.argv[1] in COMMANDS else ""
+        _stop(f"{error.format_message()} See `fradect {named}--help`.")
+    except typer.Abort:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _stop(message: str) -> None:
+    sys.stderr.write("fradect: " + " ".join(message.split()) + "\n")
+    sys.exit(2)
