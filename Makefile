@@ -6,6 +6,7 @@ UV_VERSION := 0.13.9
 FRADECT_HOME ?= $(CURDIR)/.fradect
 BIN := .venv/bin
 DATA ?=
+DEMO ?=
 PYTEST ?=
 
 export FRADECT_HOME
@@ -33,7 +34,7 @@ setup: .venv/.ready ## Make .venv with the fradect command in it
 	@touch $@
 
 demo: setup ## The whole story on simulated purchases, or on DATA=file.parquet
-	@$(BIN)/fradect demo $(if $(DATA),--data "$(DATA)")
+	@$(BIN)/fradect demo $(if $(DATA),--data "$(DATA)") $(DEMO)
 
 test: setup ## All tests
 	@$(BIN)/pytest $(PYTEST)

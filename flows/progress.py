@@ -1,0 +1,120 @@
+"""Telling people how far a long run is: bars in a terminal, one log line a stage anywhere else."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+LOG = logging.getLogger("fradect")
+
+Advance = Callable[[float, float, str], None]  # done, total, a few words
+
+
+class Narrator(Protocol):
+    """Shows stages as they run."""
+
+    def begin(self, stage: str) -> Advance: ...
+
+    def end(self, stage: str, seconds: float, result: str) -> None: ...
+
+
+class LogNarrator:
+    """One line when a stage ends; what Prefect's pages and CI logs show."""
+
+    def begin(self, stage: str) -> Advance:
+        LOG.debug("%s ...", stage)
+        return lambda _done, _total, _words: None
+
+    def end(self, stage: str, seconds: float, result: str) -> None:
+        LOG.info("%-12s %6.1f s  %s", stage, seconds, result)
+
+
+@dataclass
+class TerminalNarrator:
+    """A bar a stage, kept on the screen with its result when the stage is done."""
+
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+    _progress: Progress = field(init=False)
+    _tasks: dict[str, TaskID] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description:<12}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[words]}", style="dim"),
+            console=self.console,
+        )
+        self._progress.start()
+
+    def begin(self, stage: str) -> Advance:
+        task = self._progress.add_task(stage, total=None, words="")
+        self._tasks[stage] = task
+
+        def advance(done: float, total: float, words: str) -> None:
+            self._progress.update(task, completed=done, total=total or None, words=words)
+
+        return advance
+
+    def end(self, stage: str, seconds: float, result: str) -> None:  # noqa: ARG002  the bar keeps the time
+        task = self._tasks[stage]
+        self._progress.update(task, total=1, completed=1, words=result)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+_NARRATOR: ContextVar[Narrator] = ContextVar("narrator")
+_ADVANCE: ContextVar[Advance] = ContextVar("advance")
+
+
+@dataclass
+class Result:
+    """What a stage says of itself when it is done."""
+
+    words: str = ""
+
+
+@contextmanager
+def stage(name: str) -> Iterator[Result]:
+    """Announce a stage, time it, show its result; `advance` moves its bar meanwhile."""
+    narrator = _NARRATOR.get(None) or LogNarrator()
+    token = _ADVANCE.set(narrator.begin(name))
+    started, result = time.monotonic(), Result()
+    try:
+        yield result
+        narrator.end(name, time.monotonic() - started, result.words)
+    finally:
+        _ADVANCE.reset(token)
+
+
+def advance(done: float, total: float, words: str = "") -> None:
+    """Move the running stage's bar; harmless where there is none."""
+    show = _ADVANCE.get(None)
+    if show is not None:
+        show(done, total, words)
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Bars if standard error is a terminal, log lines otherwise, for what runs inside."""
+    if not sys.stderr.isatty():
+        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        LOG.setLevel(logging.INFO)
+        yield
+        return
+    narrator = TerminalNarrator()
+    token = _NARRATOR.set(narrator)
+    try:
+        yield
+    finally:
+        _NARRATOR.reset(token)
+        narrator.close()
