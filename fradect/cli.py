@@ -5,12 +5,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import fradect.quiet  # noqa: F401  telemetry off before anything else is imported
 import typer
 from typer.exceptions import TyperException
 
 from fradect.errors import FradectError
-
 
 ABOUT = """Risk decisions from rules and models, released as one and proven before they go live.
 

@@ -1,4 +1,4 @@
-"""Imported first by every process: switches off each package's telemetry before that package is imported."""
+"""Switches off each package's telemetry, before any of them is imported: every package of ours imports `fradect` first."""
 
 import os
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import fradect.quiet  # noqa: F401  first of all: telemetry off
+import fradect  # noqa: F401  telemetry off
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("FRADECT_TEST_DATA", ROOT.parent / "shared" / "data"))

@@ -1,0 +1,3 @@
+"""Data quality as code: the only door to Great Expectations."""
+
+import fradect as fradect

@@ -1,0 +1,3 @@
+"""The scoring service: the only door to BentoML."""
+
+import fradect as fradect

@@ -1,0 +1,3 @@
+"""Learning, as pure functions: data, study, fit, calibration, evaluation, fairness, gates, card."""
+
+import fradect as fradect
