@@ -1,4 +1,4 @@
-"""Switches off each package's telemetry, before any of them is imported: every package of ours imports `fradect` first."""
+"""Switches every telemetry off. Each package of ours imports `fradect`, and so this, before any other."""
 
 import os
 
