@@ -1,0 +1,92 @@
+"""House rules that matter, as checks."""
+
+import ast
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("fradect", "flows", "training", "serving", "monitoring", "expectations", "feature_repo", "benchmarks")
+SOURCES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py") if "__pycache__" not in p.parts)
+
+# Vendor -> the only files that may import it. A second door needs a reason here.
+DOORS = {
+    "feast": {"fradect/adapters/feast_store.py", "feature_repo/definitions.py"},
+    "mlflow": {"fradect/adapters/mlflow_registry.py"},
+    "great_expectations": {"expectations/check.py"},
+    "fairlearn": {"training/fairness.py"},
+    "zen": {"fradect/rules.py"},
+    "bentoml": {"serving/service.py"},
+    "optuna": {"training/tune.py"},
+}
+
+
+def _functions(path: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{path.relative_to(ROOT)}:{node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def _imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def test_files_have_one_reason_to_change() -> None:
+    assert not [str(p) for p in SOURCES if len(p.read_text().splitlines()) > 350]
+
+
+def test_functions_are_small() -> None:
+    lengths = dict(pair for path in SOURCES for pair in _functions(path))
+    assert not {name: n for name, n in lengths.items() if n > 60}
+    assert statistics.median(lengths.values()) <= 8
+    assert statistics.quantiles(lengths.values(), n=10)[-1] <= 30
+
+
+def test_no_import_hides_in_a_function() -> None:
+    hidden = [
+        f"{path.relative_to(ROOT)}:{inner.lineno}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Import | ast.ImportFrom)
+    ]
+    assert not hidden
+
+
+@pytest.mark.parametrize("vendor", DOORS)
+def test_every_vendor_has_its_doors(vendor: str) -> None:
+    doors = {str(path.relative_to(ROOT)) for path in SOURCES if vendor in _imports(path)}
+    assert doors <= DOORS[vendor]
+
+
+def test_nothing_is_ever_unpickled() -> None:
+    assert not [str(p) for p in SOURCES if {"pickle", "joblib", "cloudpickle", "dill"} & _imports(p)]
+
+
+def test_help_is_instant_because_it_imports_no_heavy_package() -> None:
+    code = "import sys, fradect.cli; fradect.cli.build(None); print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    heavy = {"feast", "mlflow", "prefect", "evidently", "great_expectations", "xgboost", "optuna", "pandas", "numpy"}
+    assert not heavy & loaded
+
+
+def test_the_lock_has_hashes_and_names_no_registry() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    pins = re.findall(r"^\S+==", lock, re.M)
+    assert len(pins) > 200
+    assert lock.count("--hash=sha256:") >= len(pins)
