@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from fradect.features.contract import Contract
 from fradect.features.live import Recent, Snapshot
 from fradect.release import Release
 from fradect.types import Decision, Event
@@ -11,17 +12,25 @@ from fradect.types import Decision, Event
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One event's entry into the live state: its sequence number, and its entities' recent events up to itself."""
+    """One event's entry into the live state: its place there, and its entities' recent events up to itself.
+
+    `event_time`: of the first arrival, which a repeat without a time of its own takes over.
+    """
 
     seq: int
+    event_time: int
     recent: Mapping[str, Recent | None]
 
 
 class LiveState(Protocol):
-    """Recent events by entity. Arrival is one atomic step and idempotent by tenant and event id."""
+    """Recent events by entity, and the one giver of sequence numbers."""
 
-    def arrive(self, event: Event) -> Arrival:
-        """Append, take a sequence number, read. A repeat gets the number and the view of the first time."""
+    def arrive(self, event: Event, contract: Contract) -> Arrival:
+        """Append, take a sequence number, read what the contract looks at: one atomic step.
+
+        A repeat (same tenant, module and event id) gets the number and the view of the first time; Conflict when
+        it is not the same event.
+        """
         ...
 
     def withdraw(self, event: Event) -> None:
