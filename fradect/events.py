@@ -1,0 +1,252 @@
+"""What makes a raw value canonical, one value at a time. Imports and requests obey the same functions.
+
+Each returns the canonical value or raises a Fault. `fradect.columns` does the same to whole columns, faster.
+"""
+
+import ipaddress
+import math
+import re
+import unicodedata
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from fradect.faults import Fault, Reason
+from fradect.modules.declaration import Field, FieldType
+from fradect.money import decimal_of, exponent_of
+from fradect.types import MINUTE
+
+MAX_TEXT = 1024
+SKEW = 5 * MINUTE  # a clock may be ahead by this much before its time counts as in the future
+UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": None}
+
+# ISO 3166-1 alpha-2, and XK, which everybody uses for Kosovo.
+_COUNTRIES = """AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY
+BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM
+FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT
+JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN
+MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT
+PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL
+TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW XK"""
+COUNTRIES = frozenset(_COUNTRIES.split())
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SPACES = re.compile(r"\s+")
+_DIGITS = re.compile(r"\D+")
+_E164 = re.compile(r"\+[\d ()-]*")
+
+# A card number is 13 to 19 digits in one or more groups, with spaces or dashes between them.
+_CARD = re.compile(r"(?<![0-9])[0-9](?:[ -]{0,3}[0-9]){12,}")
+_GAPS = re.compile(r"[ -]+")
+_DASHES = re.compile(r"[\u2010-\u2015\u2212]")
+# UUIDs and hexadecimal digests have long runs of digits by chance.
+_HEXADECIMAL = re.compile(
+    r"(?<![0-9a-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?=[0-9]*[a-f])(?:[0-9a-f]{128}|[0-9a-f]{96}|[0-9a-f]{64}|[0-9a-f]{56}|[0-9a-f]{40}|[0-9a-f]{32}"
+    r"|[0-9a-f]{24}|[0-9a-f]{16}))(?![0-9a-z])",
+    re.IGNORECASE,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Clock(NamedTuple):
+    """How a source writes times: the zone of those without one, a strptime format, the unit of bare numbers."""
+
+    zone: ZoneInfo
+    format: str | None = None
+    unit: str | None = None
+
+
+def clean(field: Field, value: str) -> str:
+    """Text of a field of a textual type, as it is stored; blank text comes back empty, which means missing."""
+    text = clean_text(value, is_phone=field.name in PHONES)
+    law = _LAWS.get(field.type)
+    return law(text) if law is not None and text else text
+
+
+def clean_text(value: str, *, is_phone: bool = False, may_be_number: bool = False) -> str:
+    """NFC without outer spaces. Refused: lone surrogates, control characters, card numbers, text without end.
+
+    A phone number written as `+` and at most 15 digits is not taken for a card number; with `may_be_number`
+    nothing is.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise Fault(Reason.ENCODING, "send valid UTF-8") from None
+    text = unicodedata.normalize("NFC", value).strip()
+    if _CONTROL.search(text):
+        raise Fault(Reason.CONTROL, "remove NUL, tabs and line breaks")
+    if len(text) > MAX_TEXT:
+        raise Fault(Reason.TOO_LONG, f"the limit is {MAX_TEXT} characters")
+    is_exempt = may_be_number or (is_phone and _is_e164(text))
+    if not is_exempt and holds_card_number(text):
+        raise Fault(Reason.CARD, "send a token of the card; numbers are never stored")
+    return text
+
+
+def clean_currency(text: str) -> str:
+    code = text.upper()
+    exponent_of(code)
+    return code
+
+
+def clean_country(text: str) -> str:
+    if text.upper() not in COUNTRIES:
+        raise Fault(Reason.COUNTRY, "use ISO 3166 alpha-2, such as DE")
+    return text.upper()
+
+
+def clean_ip(text: str) -> str:
+    """The shortest spelling of an IPv4 or IPv6 address."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise Fault(Reason.IP, "write it like 192.0.2.1 or 2001:db8::1") from None
+
+
+def ip_of_number(value: str | int | float | Decimal) -> str:
+    """An IPv4 address that was written as a number; a fraction, which spreadsheets add, is cut off."""
+    try:
+        return str(ipaddress.IPv4Address(int(decimal_of(value))))
+    except (Fault, ipaddress.AddressValueError):
+        raise Fault(Reason.IP, "give a whole number below 2**32") from None
+
+
+def clean_number(value: str | int | float | Decimal) -> float:
+    number = float(decimal_of(value))
+    if not math.isfinite(number):
+        raise Fault(Reason.NOT_FINITE, "give a finite number")
+    return number
+
+
+def clean_label(value: str | bool | int | float) -> bool:
+    """True or false as bool, 0 or 1, or in words; a Fault for anything else."""
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word in (True, "1", "true", "t", "yes", "y"):
+        return True
+    if word in (False, "0", "false", "f", "no", "n"):
+        return False
+    raise Fault(Reason.LABEL, "use 0 and 1, or true and false")
+
+
+def to_micros(value: str | int | float | date, clock: Clock) -> int:
+    """Microseconds since 1970 UTC. A local time that happened twice is the first; one that never was, a Fault."""
+    if isinstance(value, bool):
+        raise Fault(Reason.TIME, "give a time")
+    if isinstance(value, int | float):
+        return _from_number(value, clock.unit)
+    moment = _parse(value, clock.format) if isinstance(value, str) else value
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day)  # noqa: DTZ001  its zone comes next
+    try:
+        aware = _localised(moment, clock.zone) if moment.tzinfo is None else moment
+        return (aware - _EPOCH) // _MICROSECOND
+    except OverflowError:
+        raise Fault(Reason.TIME, "give a year from 1970 to 9998") from None
+
+
+def check_time(micros: int, now: int) -> int:
+    """Refuse a time before 1970, or more than five minutes after `now`."""
+    if micros < 0:
+        raise Fault(Reason.TOO_EARLY, "check the unit and the format")
+    if micros > now + SKEW:
+        raise Fault(Reason.FUTURE, "check the clock, the zone and the unit")
+    return micros
+
+
+def personal_key(field: str, text: str) -> str:
+    """What two spellings of the same personal value have in common; tokens are made of it."""
+    if field in PHONES:
+        return _DIGITS.sub("", unicodedata.normalize("NFKC", text))
+    return _SPACES.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
+
+
+def holds_card_number(text: str) -> bool:
+    """Whether 13 to 19 digits that pass the Luhn check stand in the text, whole groups of digits at a time.
+
+    Numbers of cards never begin with 0. UUIDs and hexadecimal digests do not count.
+    """
+    if not text.isascii():
+        text = _DASHES.sub("-", unicodedata.normalize("NFKC", text))
+        text = "".join(_plain(letter) for letter in text)
+    return any(_has_luhn(run.group()) for run in _CARD.finditer(_HEXADECIMAL.sub("x", text)))
+
+
+def mask(value: object) -> str:
+    """The shape of a value for a person who looks for a mistake: letters become x, digits 9; at most 40 signs."""
+    shape = []
+    for letter in str(value)[:40]:
+        kind = unicodedata.category(letter)[0]
+        shape.append("x" if kind == "L" else "9" if kind == "N" else letter if letter in " .,:;+-/@_" else "?")
+    return "".join(shape)
+
+
+def _is_e164(text: str) -> bool:
+    return _E164.fullmatch(text) is not None and len(_DIGITS.sub("", text)) <= 15
+
+
+def _plain(letter: str) -> str:
+    """Digits of any alphabet as 0 to 9, invisible format characters as nothing."""
+    if unicodedata.category(letter) == "Cf":
+        return ""
+    return str(unicodedata.decimal(letter, letter))
+
+
+def _has_luhn(run: str) -> bool:
+    groups = _GAPS.split(run)
+    for start in range(len(groups)):
+        digits = ""
+        for group in groups[start:]:
+            digits += group
+            if len(digits) > 19:
+                break
+            if len(digits) >= 13 and digits[0] != "0" and _luhn(digits):
+                return True
+    return False
+
+
+def _luhn(digits: str) -> bool:
+    odd = sum(map(int, digits[-1::-2]))
+    even = sum(sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
+    return (odd + even) % 10 == 0
+
+
+def _from_number(value: int | float, unit: str | None) -> int:
+    if unit is None:
+        raise Fault(Reason.TIME, "name the unit of bare numbers: s, ms, us or ns")
+    if not abs(value) < 2**63:
+        raise Fault(Reason.TIME, "give a finite number, and check the unit")
+    scale = UNITS[unit]
+    exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    micros = exact // 1000 if scale is None else exact * scale // 1
+    if abs(micros) > 2**62:
+        raise Fault(Reason.TIME, "check the unit")
+    return int(micros)
+
+
+def _parse(text: str, form: str | None) -> datetime:
+    try:
+        if form is not None:
+            return datetime.strptime(text.strip(), form)  # noqa: DTZ007  a zone is added by the caller
+        return datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise Fault(Reason.TIME, f"write it like {form or '2026-01-31T12:00:00Z'}") from None
+
+
+def _localised(moment: datetime, zone: ZoneInfo) -> datetime:
+    aware = moment.replace(tzinfo=zone).astimezone(UTC)
+    if aware.astimezone(zone).replace(tzinfo=None) != moment:
+        raise Fault(Reason.TIME, f"clocks in {zone.key} never showed it")
+    return aware
+
+
+PHONES = frozenset({"phone"})
+_LAWS = {
+    FieldType.CURRENCY: clean_currency,
+    FieldType.COUNTRY: clean_country,
+    FieldType.IP: clean_ip,
+}
