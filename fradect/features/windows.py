@@ -21,8 +21,8 @@ Floats = npt.NDArray[np.float64]
 class Entries:
     """What windows look at: n entries sorted by (key, time, seq); keys are codes from 0, times microseconds.
 
-    `values` holds an int64 column per field: minor units for money, codes for what is counted distinct,
-    0 or 1 for an outcome.
+    `values` holds an int64 column per field: minor units for money, codes for what is counted distinct (`codes`
+    makes them; a negative one stands for an absent value and is not counted), 0 or 1 for an outcome.
     """
 
     key: Ints
@@ -39,6 +39,12 @@ class Queries:
     time: Ints
     seq: Ints
     position: Ints | None = None
+
+
+def codes(texts: Sequence[str | None]) -> Ints:
+    """Texts as numbers that tell them apart within this sequence; -1 for None, which no window counts."""
+    known: dict[str, int] = {}
+    return np.array([-1 if t is None else known.setdefault(t, len(known)) for t in texts], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,7 @@ def _divide(total: Floats, count: Ints) -> Floats:
 
 
 def _distinct(entries: Entries, field: str, start: Ints, end: Ints) -> Floats:
-    """Distinct values in each [start, end), both non-decreasing.
+    """Distinct values (negative ones apart) in each [start, end), both non-decreasing.
 
     An entry counts for the queries whose window holds it as the last of its value, and those queries are a
     contiguous run: two binary searches an entry, then one cumulative sum over the queries.
@@ -140,7 +146,7 @@ def _distinct(entries: Entries, field: str, start: Ints, end: Ints) -> Floats:
     leaves = np.minimum(
         np.searchsorted(start, np.arange(n), side="right"), np.searchsorted(end, following, side="right")
     )
-    counted = leaves > enters
+    counted = (leaves > enters) & (entries.values[field] >= 0)
     change = np.bincount(enters[counted], minlength=start.size + 1)
     change = change - np.bincount(leaves[counted], minlength=start.size + 1)
     return np.cumsum(change)[: start.size].astype(np.float64)
@@ -161,13 +167,18 @@ def _highest(values: Ints, start: Ints, end: Ints) -> Floats:
 
 def _sees_later_arrivals(entries: Entries, queries: Queries) -> npt.NDArray[np.bool_]:
     """Queries of whose key an entry lies before them in time but arrived after them."""
-    if not entries.seq.size or not queries.seq.size:
+    if not entries.seq.size or not queries.seq.size or (queries.position is not None and _ascends(entries)):
         return np.zeros(queries.seq.size, np.bool_)
     first = np.searchsorted(entries.key, queries.key, side="left")
     end = _lay_out(entries, queries, 1).to()
     stride = int(entries.seq.max()) + 2
     newest = np.maximum.accumulate(entries.key * stride + entries.seq) - entries.key * stride
     return (end > first) & (newest[np.maximum(end - 1, 0)] > queries.seq)
+
+
+def _ascends(entries: Entries) -> bool:
+    """Whether sequence order agrees with time order within every key."""
+    return bool(np.all((entries.seq[1:] > entries.seq[:-1]) | (entries.key[1:] != entries.key[:-1])))
 
 
 def _one_by_one(windows: Sequence[Window], entries: Entries, queries: Queries, i: int) -> list[float]:
