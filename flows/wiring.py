@@ -1,0 +1,96 @@
+"""The batch's composition root: settings and names become adapters here and nowhere else under flows/."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fradect.adapters.event_log import EventLog
+from fradect.adapters.feast_store import FeastStore
+from fradect.adapters.mlflow_registry import MlflowRegistry
+from fradect.adapters.places import Places
+from fradect.adapters.releases_folder import ReleasesFolder
+from fradect.errors import InvalidInput, NotFound
+from fradect.features.contract import Contract
+from fradect.modules import contract_of, module_of
+from fradect.modules.declaration import Module
+from fradect.settings import PROJECT, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """All that a stage needs for one tenant of one module."""
+
+    settings: Settings
+    module: Module
+    places: Places
+    log: EventLog
+    releases: ReleasesFolder
+    threads: int
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    @property
+    def tenant(self) -> str:
+        return self.places.tenant
+
+    @property
+    def contract(self) -> Contract:
+        """The contract that the log's mapping feeds."""
+        return contract_of(self.facts.contract)
+
+    @property
+    def facts(self):  # type: ignore[no-untyped-def]
+        facts = self.log.facts()
+        if facts is None:
+            raise NotFound(
+                f"tenant {self.tenant!r} has no events of {self.module.name}: `fradect import` some, or name another"
+            )
+        return facts
+
+    @property
+    def study_url(self) -> str:
+        return f"sqlite:///{self.home}/optuna.db"
+
+    def feast(self, contract: Contract) -> FeastStore:
+        return FeastStore(self.places, self.module, contract)
+
+    def registry(self) -> MlflowRegistry:
+        return MlflowRegistry(self.home)
+
+    def evidence(self, release_id: str) -> Path:
+        """Where what was found out about a release lies; not a part of it, so not in its folder."""
+        return self.home / "evidence" / release_id
+
+    @property
+    def reports(self) -> Path:
+        return self.home / "reports" / self.module.name / self.tenant
+
+
+def workshop(module: str, tenant: str) -> Workshop:
+    """InvalidInput for a module or a tenant's name that cannot be."""
+    settings = Settings.from_env()
+    declared = module_of(module)
+    return Workshop(
+        settings=settings,
+        module=declared,
+        places=Places(settings.home, module, tenant),
+        log=EventLog(settings.home, module, tenant),
+        releases=ReleasesFolder(settings.home),
+        threads=max(1, os.cpu_count() or 1),
+    )
+
+
+def raw_folder(name: str) -> Path:
+    """Where made data lies before it is imported."""
+    return Settings.from_env().home / "raw" / name
+
+
+def mapping_file(name: str) -> Path:
+    """A mapping by path, or by the name of one that ships."""
+    for candidate in (Path(name), PROJECT / "mappings" / f"{name}.yaml"):
+        if candidate.is_file():
+            return candidate
+    shipped = ", ".join(sorted(path.stem for path in (PROJECT / "mappings").glob("*.yaml")))
+    raise InvalidInput(f"mapping {name!r} is neither a file nor one of: {shipped}", field="mapping")
