@@ -37,8 +37,8 @@ class EntityTable:
         if self.sources:
             yield (
                 f"CREATE TABLE {self.outcomes} (scope INTEGER NOT NULL, key TEXT NOT NULL, source TEXT NOT NULL, "
-                "at INTEGER NOT NULL, seq INTEGER NOT NULL, value INTEGER NOT NULL, "
-                "PRIMARY KEY (scope, key, source, at, seq)) WITHOUT ROWID"
+                "at INTEGER NOT NULL, seq INTEGER NOT NULL, known_at INTEGER NOT NULL, value INTEGER NOT NULL, "
+                "PRIMARY KEY (scope, key, source, at, seq, known_at)) WITHOUT ROWID"
             )
 
     @property

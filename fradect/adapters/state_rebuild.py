@@ -99,7 +99,10 @@ def _clear(db: sqlite3.Connection, layout: Layout, scope: int) -> None:
 def _gather_outcomes(db: sqlite3.Connection, layout: Layout, outcomes: ds.Dataset | None, since: int) -> None:
     """Every outcome that some window may still see, by the number of its event."""
     db.execute("DROP TABLE IF EXISTS temp.gathered")
-    db.execute("CREATE TEMP TABLE gathered (seq INTEGER, source TEXT, happened INTEGER, at INTEGER, value INTEGER)")
+    db.execute(
+        "CREATE TEMP TABLE gathered "
+        "(seq INTEGER, source TEXT, happened INTEGER, at INTEGER, known_at INTEGER, value INTEGER)"
+    )
     sources = sorted({source for table in layout.tables.values() for source in table.sources})
     if outcomes is None:
         return
@@ -107,19 +110,20 @@ def _gather_outcomes(db: sqlite3.Connection, layout: Layout, outcomes: ds.Datase
         scan = outcomes.to_batches(columns=["seq", "value", "event_time", "known_at"], filter=ds.field("kind") == kind)
         for batch in scan:
             db.executemany(
-                "INSERT INTO gathered VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO gathered VALUES (?, ?, ?, ?, ?, ?)",
                 _outcome_rows(batch, source_name((kind, delay)), delay, since),
             )
 
 
 def _outcome_rows(batch: pa.RecordBatch, source: str, delay: int, since: int) -> Iterator[tuple[Any, ...]]:
     happened = _microseconds(batch.column("event_time"))
-    at = pc.max_element_wise(pc.add(happened, delay), _microseconds(batch.column("known_at")))
+    known = _microseconds(batch.column("known_at"))
+    at = pc.max_element_wise(pc.add(happened, delay), known)
     value = pc.cast(batch.column("value"), pa.int64())
-    table = pa.table({"seq": batch.column("seq"), "happened": happened, "at": at, "value": value})
-    seen = table.filter(pc.field("at") > since)
-    columns = (seen.column(name).to_pylist() for name in ("seq", "happened", "at", "value"))
-    return ((seq, source, *rest) for seq, *rest in zip(*columns, strict=True))
+    columns = {"seq": batch.column("seq"), "happened": happened, "at": at, "known": known, "value": value}
+    seen = pa.table(columns).filter((pc.field("at") > since) & pc.is_valid(pc.field("value")))
+    rows = zip(*(seen.column(name).to_pylist() for name in columns), strict=True)
+    return ((seq, source, *rest) for seq, *rest in rows)
 
 
 def _chosen(
@@ -184,7 +188,7 @@ def _fill_outcomes(db: sqlite3.Connection, layout: Layout, scope: int, keys: Map
             order = f"{table.field}, source, at, g.seq"
             filled += db.execute(
                 f"INSERT OR REPLACE INTO {table.outcomes} "  # noqa: S608  declared names
-                f"SELECT e.scope, e.{table.field}, g.source, g.at, g.seq, g.value FROM gathered g "
+                f"SELECT e.scope, e.{table.field}, g.source, g.at, g.seq, g.known_at, g.value FROM gathered g "
                 f"JOIN {layout.events} e ON e.scope = ? AND e.seq = g.seq "
                 f"WHERE g.source IN ({names}) AND {_among(db, table, keys)} ORDER BY {order}",
                 (scope,),

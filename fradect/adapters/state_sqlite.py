@@ -14,7 +14,7 @@ from fradect.adapters.state_layout import EntityPlan, Layout, Source, layout_of,
 from fradect.errors import Conflict
 from fradect.features.contract import Contract
 from fradect.features.live import Recent
-from fradect.features.windows import Entries, Ints
+from fradect.features.windows import Entries, Ints, codes
 from fradect.modules.declaration import Module
 from fradect.ports import Arrival
 from fradect.types import Event, Value
@@ -260,5 +260,4 @@ def _entries(rows: Sequence[tuple[Any, ...]], values: Sequence[str]) -> Entries:
 def _numbers(column: Sequence[Any]) -> Ints:
     if not column or isinstance(column[0], int):
         return np.array(column, np.int64)
-    codes: dict[str | None, int] = {}
-    return np.array([codes.setdefault(value, len(codes)) for value in column], np.int64)
+    return codes(column)
