@@ -6,6 +6,7 @@ A policy is data in a release: the thresholds, the cost model that chose them, t
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,11 @@ class RuleEffects:
     points: int = 0
     floor: Action = Action.APPROVE
     allow: bool = False
+
+
+def model_score(probability: float | None) -> int:
+    """The model's part of the score; 0 where there is no probability, or none that is a number."""
+    return 0 if probability is None or isnan(probability) else round(1000 * min(max(probability, 0.0), 1.0))
 
 
 def combine(probability: float | None, effects: RuleEffects, policy: Policy) -> int:

@@ -55,12 +55,24 @@ class Stored:
     answer: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one decision writes. `subject`: what the event is called (Module.subject); `options`: of the request."""
+
+    event: Event
+    decision: Decision
+    subject: str
+    request_digest: str
+    options: Mapping[str, bool]
+    answer: bytes
+
+
 class Ledger(Protocol):
-    """Decisions, written once. A row is durable when `commit` returns."""
+    """Decisions, written once. A row is durable when `commit` returns; Unavailable when it cannot be."""
 
-    def find(self, tenant_id: str, event_id: str) -> Stored | None: ...
+    def find(self, tenant_id: str, module: str, event_id: str) -> Stored | None: ...
 
-    def commit(self, event: Event, decision: Decision, request_digest: str, answer: bytes) -> Stored:
+    def commit(self, record: Record) -> Stored:
         """Event, decision and outbox row in one transaction; the loser of a race gets the stored decision."""
         ...
 

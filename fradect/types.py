@@ -63,13 +63,17 @@ class Factor:
     name: str
     points: int
     text: str
-    source: str  # "model" or "rule"
+    source: str  # "model", "rule", or "scale" where the score's own limits cut it
     value: Value = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An answer as it is written to the ledger, once. `degraded` says what it was made without."""
+    """An answer as it is written to the ledger, once.
+
+    `degraded` says what it was made without; `seq` is None when that was the live state. `could_not_run`: rules
+    that lacked a value.
+    """
 
     decision_id: str
     request_id: str
@@ -82,9 +86,10 @@ class Decision:
     factors: tuple[Factor, ...]
     release_id: str
     vector: Vector
-    seq: int
+    seq: int | None
     decided_at: int
     degraded: tuple[str, ...]
+    could_not_run: tuple[str, ...]
     timings_us: Mapping[str, int]
 
 

@@ -56,6 +56,7 @@ class Module:
     contracts: tuple[Contract, ...]
     rulebook: str  # file name in rulebooks/
     costs: CostModel
+    subject: str = "transaction"  # what an event of this module is called where decisions are told
 
     @property
     def columns(self) -> dict[str, FieldType]:

@@ -1,0 +1,47 @@
+"""The answer to a score request, as bytes: written to the ledger as they leave."""
+
+import msgspec
+
+from fradect.types import Decision, Value
+
+
+class FactorOut(msgspec.Struct, frozen=True):
+    """One reason. The points of all factors add up to the score."""
+
+    name: str
+    points: int
+    text: str
+    source: str
+    value: Value = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the caller gets, and gets again for the same request."""
+
+    decision_id: str
+    score: int
+    decision: str
+    factors: tuple[FactorOut, ...]
+    degraded: tuple[str, ...]
+    release: str
+    request_id: str
+    processing_time_ms: float
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(decision: Decision) -> bytes:
+    """JSON. The time is until the decision was made; writing it down durably comes after."""
+    factors = tuple(FactorOut(f.name, f.points, f.text, f.source, f.value) for f in decision.factors)
+    answer = Answer(
+        decision_id=decision.decision_id,
+        score=decision.score,
+        decision=decision.action.name,
+        factors=factors,
+        degraded=decision.degraded,
+        release=decision.release_id,
+        request_id=decision.request_id,
+        processing_time_ms=round(decision.timings_us["total"] / 1000, 3),
+    )
+    return _ENCODER.encode(answer)

@@ -1,0 +1,226 @@
+"""The request, in the order in which it happens: decided already? arrival, vector, judgement, ledger, answer."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from fradect.answer import encode
+from fradect.errors import Conflict, InvalidInput, Unavailable
+from fradect.features.contract import Contract, Kind
+from fradect.features.live import Recent, Snapshot, vector
+from fradect.judgement import Judgement, Loaded, judge
+from fradect.ports import Arrival, BatchFeatures, Ledger, LiveState, Record, Stored
+from fradect.turns import OwnThread, Turns
+from fradect.types import Decision, Event, Vector
+
+LIVE_STATE, BATCH_FEATURES = "live_state", "batch_features"
+FEATURES_SHARE = 0.5  # of the budget; the rest is for the judgement and, above all, the ledger
+
+NOTHING_READ = Snapshot({}, {})
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class DifferentBody(Conflict):
+    """The id was used before for another request; the first one's decision stands."""
+
+    status = 422
+    type = "different-body"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One event to be judged. `digest` tells apart what was asked under the same id."""
+
+    event: Event
+    request_id: str
+    digest: str
+    explain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a decision needs from outside, each with the thread that it blocks."""
+
+    state: LiveState
+    batch: BatchFeatures
+    ledger: Ledger
+    state_thread: OwnThread
+    batch_thread: OwnThread
+    ledger_thread: OwnThread
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the wall clock and new ids come from."""
+
+    now: Callable[[], int]
+    new_id: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An answer, and whether it was made now or is the one stored for an earlier request."""
+
+    answer: bytes
+    decision: Decision | None
+
+
+class Budget:
+    """The time one request may take, from when it is made; and where it went."""
+
+    def __init__(self, seconds: float) -> None:
+        self._start = time.monotonic()
+        self._seconds = seconds
+        self.spent_us: dict[str, int] = {}
+
+    def left(self, share: float = 1.0) -> float:
+        """Seconds left of the first `share` of the budget."""
+        return max(0.0, self._start + share * self._seconds - time.monotonic())
+
+    def lap(self, step: str) -> None:
+        """Everything since the last lap was this step."""
+        total = self.total_us()
+        self.spent_us[step] = total - sum(self.spent_us.values())
+
+    def total_us(self) -> int:
+        return int((time.monotonic() - self._start) * 1e6)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What the steps before the ledger brought together."""
+
+    event: Event
+    seq: int | None
+    vector: Vector
+    judgement: Judgement
+
+
+class Decider:
+    """Makes and stores decisions. One per process; requests under the same id take turns."""
+
+    def __init__(self, ports: Ports, budget_ms: int, source: Source) -> None:
+        self._ports = ports
+        self._seconds = budget_ms / 1000
+        self._source = source
+        self._turns = Turns()
+
+    async def decide(self, request: Request, release: Loaded) -> Decided:
+        """The answer, durable. Unavailable when the ledger is gone, DifferentBody when the id has another request."""
+        budget = Budget(self._seconds)
+        event = request.event
+        async with self._turns.of((event.tenant_id, event.module, event.event_id)):
+            stored = await self._find(event, budget)
+            budget.lap("find")
+            if stored is not None:
+                return Decided(_same(stored, request).answer, None)
+            return await self._make(request, release, budget)
+
+    async def _make(self, request: Request, release: Loaded, budget: Budget) -> Decided:
+        event = request.event
+        arrival, snapshot = await asyncio.gather(
+            self._arrive(event, release, budget), self._read_batch(event, release, budget)
+        )
+        budget.lap("features")
+        try:
+            made = _judged(request, release, arrival, snapshot)
+            budget.lap("judgement")
+            return await self._write(self._record(request, release, made, budget), request, budget)
+        except DifferentBody:  # the arrival is that of the decision which stands
+            raise
+        except TimeoutError as error:  # it may have been written all the same, so the arrival stays for now
+            raise Unavailable("the ledger did not answer in time; ask again under the same id") from error
+        except BaseException:
+            await self._withdraw(event)
+            raise
+
+    async def _find(self, event: Event, budget: Budget) -> Stored | None:
+        ledger, thread = self._ports.ledger, self._ports.ledger_thread
+        try:
+            return await thread.call(budget.left(), ledger.find, event.tenant_id, event.module, event.event_id)
+        except TimeoutError as error:
+            raise Unavailable("the ledger did not answer in time; ask again in a second") from error
+
+    async def _arrive(self, event: Event, release: Loaded, budget: Budget) -> Arrival | None:
+        state, thread = self._ports.state, self._ports.state_thread
+        return await _optional(
+            LIVE_STATE, thread.call(budget.left(FEATURES_SHARE), state.arrive, event, release.contract)
+        )
+
+    async def _read_batch(self, event: Event, release: Loaded, budget: Budget) -> Snapshot | None:
+        if not release.reads_batch:
+            return NOTHING_READ
+        batch, thread = self._ports.batch, self._ports.batch_thread
+        return await _optional(BATCH_FEATURES, thread.call(budget.left(FEATURES_SHARE), batch.read, event))
+
+    async def _write(self, record: Record, request: Request, budget: Budget) -> Decided:
+        stored = await self._ports.ledger_thread.call(budget.left(), self._ports.ledger.commit, record)
+        won = stored.decision_id == record.decision.decision_id
+        return Decided(_same(stored, request).answer, record.decision if won else None)
+
+    async def _withdraw(self, event: Event) -> None:
+        """As good as can be: what stays behind is found by reconciliation."""
+        await _optional(LIVE_STATE, self._ports.state_thread.call(1.0, self._ports.state.withdraw, event))
+
+    def _record(self, request: Request, release: Loaded, made: _Made, budget: Budget) -> Record:
+        event, judgement = made.event, made.judgement
+        decision = Decision(
+            decision_id=self._source.new_id(),
+            request_id=request.request_id,
+            event_id=event.event_id,
+            tenant_id=event.tenant_id,
+            module=event.module,
+            action=judgement.action,
+            score=judgement.score,
+            probability=judgement.probability,
+            factors=judgement.factors,
+            release_id=release.id,
+            vector=made.vector,
+            seq=made.seq,
+            decided_at=self._source.now(),
+            degraded=judgement.degraded,
+            could_not_run=judgement.could_not_run,
+            timings_us={**budget.spent_us, "total": budget.total_us()},
+        )
+        options = {"include_factors": request.explain}
+        return Record(event, decision, release.module.subject, request.digest, options, encode(decision))
+
+
+def _judged(request: Request, release: Loaded, arrival: Arrival | None, snapshot: Snapshot | None) -> _Made:
+    event = request.event if arrival is None else replace(request.event, event_time=arrival.event_time)
+    recent: Mapping[str, Recent | None] = {} if arrival is None else arrival.recent
+    seen = vector(release.module, release.contract, event, recent, snapshot or _absent(release.contract))
+    if arrival is None:
+        lost = {feature.name: f"{LIVE_STATE} did not answer" for feature, _ in release.contract.windows}
+        seen = replace(seen, missing={**seen.missing, **lost})
+    gone = (*((LIVE_STATE,) if arrival is None else ()), *((BATCH_FEATURES,) if snapshot is None else ()))
+    judgement = judge(release, event, seen, gone, explain=request.explain)
+    return _Made(event, None if arrival is None else arrival.seq, seen, judgement)
+
+
+def _absent(contract: Contract) -> Snapshot:
+    return Snapshot({}, {f.name: f"{BATCH_FEATURES} did not answer" for f in contract.of_kind(Kind.BATCH)})
+
+
+def _same(stored: Stored, request: Request) -> Stored:
+    if stored.request_digest != request.digest:
+        raise DifferentBody(
+            f"{request.event.event_id!r} was decided for another request ({stored.decision_id}): use a new id"
+        )
+    return stored
+
+
+async def _optional(what: str, call: Awaitable[T]) -> T | None:
+    """None when it fails in any way but the caller's own fault: degradation is declared, not an error."""
+    try:
+        return await call
+    except (Conflict, InvalidInput):
+        raise
+    except Exception:  # a part that a decision can be made without must not stop it, whatever it raises
+        log.warning("%s did not answer", what, exc_info=True)
+        return None

@@ -1,0 +1,103 @@
+"""A decision as a pure function: a loaded release and a vector in, action, score and reasons out."""
+
+from dataclasses import dataclass
+from math import isnan
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fradect import rules as rulesets
+from fradect.factors import Explanation, ModelPart, factors
+from fradect.features.contract import Contract, Kind
+from fradect.modules import module_of
+from fradect.modules.declaration import Module
+from fradect.policy import Policy, combine, decide
+from fradect.release import Release
+from fradect.rules import Rules
+from fradect.scoring import Scorer
+from fradect.types import Action, Event, Factor, Vector
+from fradect.words import Words
+
+MODEL, RULES = "model", "rules"  # what a judgement can be made without, beside what the vector lacks
+
+
+class Model(Protocol):
+    """What is asked of a model: see Scorer."""
+
+    def probability(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
+
+    def contributions(self, row: tuple[float, ...]) -> tuple[npt.NDArray[np.float64], float]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A release at work: parsed, checked, its model in memory."""
+
+    id: str
+    module: Module
+    contract: Contract
+    policy: Policy
+    model: Model
+    rules: Rules
+    words: Words
+    reads_batch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a release says about one vector. `degraded`: what it was said without."""
+
+    action: Action
+    score: int
+    probability: float | None
+    factors: tuple[Factor, ...]
+    could_not_run: tuple[str, ...]
+    degraded: tuple[str, ...]
+
+
+def load(release: Release) -> Loaded:
+    """Parse every part. The release's digests have been checked; InvalidInput when its rulebook is not sound."""
+    module = module_of(release.module)
+    words = Words(release.contract, release.policy.base_currency)
+    rulebook = rulesets.load(release.rulebook, module)
+    return Loaded(
+        release.id,
+        module,
+        release.contract,
+        release.policy,
+        Scorer(release.model, release.calibrator, release.contract),
+        Rules(rulebook, release.contract, module, words),
+        words,
+        bool(release.contract.of_kind(Kind.BATCH)),
+    )
+
+
+def judge(release: Loaded, event: Event, vector: Vector, gone: tuple[str, ...], *, explain: bool) -> Judgement:
+    """Model and rules, combined, decided, explained. Total: a part that fails is named, and makes it REVIEW.
+
+    `gone`: what the vector had to be made without; anything there makes it REVIEW as well.
+    """
+    part = _ask(release.model, vector, explain)
+    findings = release.rules.find(event, vector)
+    score = combine(part.probability, findings.effects, release.policy)
+    action = decide(score, findings.effects, release.policy, model_missing=part.probability is None)
+    silent = (*((MODEL,) if part.probability is None else ()), *((RULES,) if findings.broken else ()))
+    degraded = (*gone, *silent)
+    return Judgement(
+        action=max(action, Action.REVIEW if degraded else Action.APPROVE),
+        score=score,
+        probability=part.probability,
+        factors=factors(part, findings, vector, release.policy, release.words),
+        could_not_run=findings.could_not_run,
+        degraded=degraded,
+    )
+
+
+def _ask(model: Model, vector: Vector, explain: bool) -> ModelPart:
+    try:
+        probability = float(model.probability(np.array([vector.values], np.float64))[0])
+        why = Explanation(*model.contributions(vector.values)) if explain else None
+    except Exception:  # noqa: BLE001  whatever a model raises, the decision is made without it, and says so
+        return ModelPart(None)
+    return ModelPart(None if isnan(probability) else probability, why)
