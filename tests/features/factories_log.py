@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fradect.adapters.places import Places
 from fradect.modules import module_of
 from fradect.modules.declaration import FieldType, Module
-from fradect.types import Event, Value
+from fradect.types import DAY, SECOND, Event, Value
 
+START = 1_700_000_000 * SECOND
 MOMENT = pa.timestamp("us", tz="UTC")
 KEYS = {
     "seq": pa.int64(),
@@ -66,6 +68,55 @@ def write_log(
         arrays = [_array(held[f.name], f.type) for f in OUTCOMES]
         _write(pa.Table.from_arrays(arrays, schema=OUTCOMES), places.log / "outcomes", 1)
     return places
+
+
+def random_columns(seed: int, n: int, *, late: float = 0.0, span: int = 40 * DAY) -> dict[str, list[Any]]:
+    """Purchases of a few customers, cards and devices, some of which are unknown; times in whole seconds, so that
+    some are equal. A share of them arrives late: its number is higher than its time would have it."""
+    rng = np.random.default_rng(seed)
+    time = np.sort(rng.integers(0, span // SECOND, n)) * SECOND + START
+    delayed = rng.random(n) < late
+    time = np.where(delayed, np.maximum(time - rng.integers(0, 3 * DAY, n), START), time)
+
+    def some(kind: str, many: int, unknown: float) -> list[str | None]:
+        names = rng.integers(0, many, n)
+        return [None if absent else f"{kind}{i}" for i, absent in zip(names, rng.random(n) < unknown, strict=True)]
+
+    countries = np.array(["RU", "DE", "KZ", None], object)
+    return {
+        "event_time": time.tolist(),
+        "amount": rng.integers(0, 90_000, n).tolist(),
+        "amount_base": rng.integers(0, 90_000, n).tolist(),
+        "currency": ["RUB"] * n,
+        "customer_id": some("c", max(n // 25, 2), 0.03),
+        "merchant_id": some("m", max(n // 60, 2), 0.0),
+        "device_id": some("d", max(n // 20, 2), 0.1),
+        "card_token": some("k", max(n // 15, 2), 0.3),
+        "shipping_address_token": some("a", max(n // 20, 2), 0.2),
+        "payment_method": rng.choice(np.array(["card", "wallet", "barter", None], object), n).tolist(),
+        "channel": rng.choice(np.array(["web", "app", None], object), n).tolist(),
+        "ip_country": rng.choice(countries, n).tolist(),
+        "billing_country": rng.choice(countries, n).tolist(),
+        "shipping_country": rng.choice(countries, n).tolist(),
+        "signup_at": [None if i % 7 == 0 else int(t) - int(rng.integers(0, 90 * DAY)) for i, t in enumerate(time)],
+        "sex": rng.choice(np.array(["f", "m", None], object), n).tolist(),
+        "age": [None if i % 5 == 0 else float(rng.integers(18, 80)) for i in range(n)],
+    }
+
+
+def random_outcomes(seed: int, columns: Mapping[str, Any], share: float = 0.9) -> dict[str, Any]:
+    """Fraud outcomes of most events and returns of some, each known between at once and twelve days later."""
+    rng = np.random.default_rng(seed + 1)
+    time = np.array(columns["event_time"], np.int64)
+    judged = np.flatnonzero(rng.random(time.size) < share)
+    returned = np.flatnonzero(rng.random(time.size) < 0.2)
+    at = np.concatenate([judged, returned])
+    return {
+        "seq": (at + 1).tolist(),
+        "kind": ["fraud"] * judged.size + ["return"] * returned.size,
+        "value": (rng.random(at.size) < 0.3).tolist(),
+        "known_at": (time[at] + rng.integers(0, 12 * DAY // SECOND, at.size) * SECOND).tolist(),
+    }
 
 
 def events_of(columns: Mapping[str, Sequence[Value]]) -> list[Event]:

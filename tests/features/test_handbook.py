@@ -25,7 +25,8 @@ CLOSE = {  # ours, its units in one of theirs, and from where on the tolerance i
     **{f"TERMINAL_ID_RISK_{d}DAY_WINDOW": (f"merchant_fraud_share_{s}", 1.0, 0.0) for d, s in SPANS},
 }
 # Two transactions of one customer in one second: the book's sort is unstable and put these the other way round
-# (it kept the order of the three other such pairs in these weeks). Which of simultaneous events came first is the log's to say.
+# (it kept the order of the three other such pairs in these weeks). Which of simultaneous
+# events came first is the log's to say.
 SWAPPED = (1_240_489, 1_240_490)
 
 

@@ -1,0 +1,97 @@
+"""Features of the event alone: one row and a thousand get the same values."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fradect.errors import InvalidInput
+from fradect.features.contract import Contract, Feature, Kind
+from fradect.features.request import NO_TIME, READS, derived_features, fields_read, request_features
+from fradect.modules import MODULES, contract_of
+from fradect.types import DAY
+
+STANDARD = contract_of("ecommerce/standard")
+
+
+def _moment(*when: int) -> int:
+    return round(datetime(*when, tzinfo=UTC).timestamp()) * 1_000_000  # type: ignore[arg-type, misc]
+
+
+def _frame(times: list[int], **columns: list[Any]) -> dict[str, Any]:
+    n = len(times)
+    texts = {name: [None] * n for name in ("payment_method", "channel", *(f"{w}_country" for w in WHERE))}
+    frame = {name: np.array(values, object) for name, values in {**texts, **columns}.items()}
+    frame |= {"event_time": np.array(times, np.int64), "amount_base": np.arange(n)}
+    return {"signup_at": np.full(n, NO_TIME), **frame}
+
+
+WHERE = ("ip", "billing", "shipping")
+
+
+def _one(feature: str, times: list[int], **columns: list[Any]) -> list[float]:
+    contract = STANDARD if feature in STANDARD.names else contract_of("ecommerce/handbook")
+    return list(request_features(contract, _frame(times, **columns))[feature])
+
+
+def test_weekend_begins_and_ends_at_midnight_utc() -> None:
+    friday = _moment(2024, 3, 1, 23, 59, 59)
+    assert _one("weekend", [friday, friday + 1_000_000, friday + 2 * DAY, friday + 2 * DAY + 1_000_000]) == [0, 1, 1, 0]
+
+
+def test_night_ends_before_seven() -> None:
+    assert _one("night", [_moment(2024, 3, 1, 0), _moment(2024, 3, 1, 6, 59), _moment(2024, 3, 1, 7)]) == [1, 1, 0]
+
+
+def test_the_hour_is_right_before_1970_too() -> None:
+    assert _one("hour", [_moment(1969, 12, 31, 23), _moment(1970, 1, 1)]) == [23, 0]
+
+
+def test_a_category_becomes_its_place_in_the_contract_and_any_other_text_is_unknown() -> None:
+    codes = _one("payment_method", [0] * 4, payment_method=["card", "cod", "barter", None])
+    assert np.array_equal(codes, [0, 3, np.nan, np.nan], equal_nan=True)
+
+
+def test_countries_differ_or_agree_or_one_is_unknown() -> None:
+    differ = _one("ip_differs_billing", [0] * 3, ip_country=["RU", "RU", None], billing_country=["RU", "DE", "DE"])
+    assert np.array_equal(differ, [0, 1, np.nan], equal_nan=True)
+
+
+def test_an_account_of_unknown_age_has_none() -> None:
+    frame = _frame([10 * DAY, 10 * DAY])
+    frame["signup_at"] = np.array([4 * DAY, NO_TIME])
+    assert np.array_equal(request_features(STANDARD, frame)["account_age"], [6.0, np.nan], equal_nan=True)
+
+
+def test_a_ratio_to_nothing_is_no_number() -> None:
+    live = {
+        name: np.array([6.0, 6.0]) for name in ("merchant_amount_mean_1d", "customer_count_1h", "customer_count_7d")
+    }
+    frame = {**live, "amount": np.array([3.0, 3.0]), "customer_amount_mean_30d_before": np.array([0.0, np.nan])}
+    columns = derived_features(STANDARD, frame)
+    assert np.isnan(columns["amount_to_customer_mean"]).all()
+    assert columns["amount_to_merchant_mean"].tolist() == [0.5, 0.5]
+    assert columns["velocity_jump"].tolist() == [1.0, 1.0]
+
+
+def test_what_history_loads_is_what_the_functions_read() -> None:
+    """A field missing from READS would be a KeyError in history only; one too many is read for nothing."""
+    for contract in (c for module in MODULES.values() for c in module.contracts):
+        full = _frame([0])
+        needed = {name: full[name] for name in ("event_time", *fields_read(contract))}
+        assert set(request_features(contract, needed)) == {f.name for f in contract.of_kind(Kind.REQUEST)}
+        for name in fields_read(contract):
+            with pytest.raises(KeyError, match=name):
+                request_features(contract, {key: value for key, value in needed.items() if key != name})
+
+
+def test_every_field_that_request_features_read_exists() -> None:
+    for fields in READS.values():
+        assert set(fields) <= set(MODULES["ecommerce"].columns)
+
+
+def test_an_unknown_request_feature_says_where_to_add_it() -> None:
+    contract = Contract("x", "ecommerce", (Feature("shoe_size", Kind.REQUEST, "", ""),), ())
+    with pytest.raises(InvalidInput, match=r"shoe_size.*request\.py"):
+        request_features(contract, _frame([0]))
