@@ -101,3 +101,42 @@ class Vault(Protocol):
     def seal(self, tenant_id: str, field: str, row: str, text: str) -> str: ...
 
     def open(self, tenant_id: str, field: str, row: str, cipher: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: every query is bound to the tenant, every route to a permission."""
+
+    tenant_id: str
+    permissions: frozenset[str]
+
+    def may(self, permission: str) -> bool:
+        return permission in self.permissions or "*" in self.permissions
+
+
+class Callers(Protocol):
+    """Who a key belongs to."""
+
+    def find(self, key: str) -> Caller | None:
+        """None for a key that is unknown, revoked or malformed; which of these takes the same time to say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A figure that batch work measured, for /metrics. Names and labels as Prometheus writes them."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+    measured_at: int
+
+
+class Measurements(Protocol):
+    """Figures from batch work to whoever shows them."""
+
+    def record(self, measurement: Measurement) -> None: ...
+
+    def latest(self) -> tuple[Measurement, ...]:
+        """The newest of each name and labels."""
+        ...

@@ -1,0 +1,45 @@
+"""The hash chain over decisions: each row's hash covers the row before it and every stored byte of its own."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+GENESIS = bytes(32)
+
+# What a link covers, in this order for ever; the outcome, which comes later, stands outside.
+EVENT_COLUMNS = ("tenant_id", "module", "event_id", "event_time", "observed_at", "fields")
+DECISION_COLUMNS = (
+    "id",
+    "tenant_id",
+    "module",
+    "entity_type",
+    "entity_id",
+    "request_id",
+    "request_digest",
+    "options",
+    "seq",
+    "score",
+    "decision",
+    "probability",
+    "factors",
+    "could_not_run",
+    "degraded",
+    "vector",
+    "missing",
+    "model_version",
+    "timings",
+    "created_at",
+    "answer",
+    "writer",
+    "chain_seq",
+)
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def link(previous: bytes, event: Mapping[str, Any], decision: Mapping[str, Any]) -> bytes:
+    """SHA-256 over the previous hash and the MessagePack array of the covered columns, as stored."""
+    covered = [*(event[name] for name in EVENT_COLUMNS), *(decision[name] for name in DECISION_COLUMNS)]
+    return hashlib.sha256(previous + _ENCODER.encode(covered)).digest()

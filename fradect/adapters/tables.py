@@ -1,0 +1,116 @@
+"""The SQL tables. Times are microseconds since the epoch, amounts minor units; text columns named so hold JSON.
+
+Two sets: the ledger, which the service alone writes, and what other processes write too. In the embedded profile
+each is a file, since SQLite takes one writer.
+"""
+
+import sqlalchemy as sa
+
+LEDGER = sa.MetaData()
+SHARED = sa.MetaData()
+
+_ROW = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers rows only where the type says INTEGER
+
+# The event log's SQL side; ingestion compacts it to Parquet. `seq` is null until an event that was decided without
+# the live state has been given its place.
+events = sa.Table(
+    "events",
+    LEDGER,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("module", sa.String(64), primary_key=True),
+    sa.Column("event_id", sa.String(256), primary_key=True),
+    sa.Column("seq", sa.BigInteger),
+    sa.Column("event_time", sa.BigInteger, nullable=False),
+    sa.Column("observed_at", sa.BigInteger, nullable=False),
+    sa.Column("fields", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("tenant_id", "module", "seq", name="events_seq"),
+)
+
+transactions = sa.Table(
+    "transactions",
+    LEDGER,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(256), primary_key=True),
+    sa.Column("customer_id", sa.String(256)),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("risk_score", sa.Integer, nullable=False),
+    sa.Column("decision", sa.String(16), nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("metadata", sa.Text, nullable=False),
+    sa.Index("transactions_customer", "tenant_id", "customer_id", "created_at"),
+)
+
+# Written once, but for the two outcome columns, which the chain does not cover.
+risk_decisions = sa.Table(
+    "risk_decisions",
+    LEDGER,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("module", sa.String(64), nullable=False),
+    sa.Column("entity_type", sa.String(64), nullable=False),
+    sa.Column("entity_id", sa.String(256), nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.Column("request_digest", sa.String(64), nullable=False),
+    sa.Column("options", sa.Text, nullable=False),
+    sa.Column("seq", sa.BigInteger),
+    sa.Column("score", sa.Integer, nullable=False),
+    sa.Column("decision", sa.String(16), nullable=False),
+    sa.Column("probability", sa.Double),
+    sa.Column("factors", sa.Text, nullable=False),
+    sa.Column("could_not_run", sa.Text, nullable=False),
+    sa.Column("degraded", sa.Text, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),  # float64, little-endian, in the contract's order
+    sa.Column("missing", sa.Text, nullable=False),
+    sa.Column("model_version", sa.String(64), nullable=False),  # the release
+    sa.Column("timings", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("answer", sa.LargeBinary, nullable=False),
+    sa.Column("writer", sa.String(64), nullable=False),
+    sa.Column("chain_seq", sa.BigInteger, nullable=False),
+    sa.Column("prev_hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("row_hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("outcome", sa.String(32)),
+    sa.Column("outcome_updated_at", sa.BigInteger),
+    sa.UniqueConstraint("tenant_id", "module", "entity_id", name="risk_decisions_entity"),
+    sa.UniqueConstraint("writer", "chain_seq", name="risk_decisions_chain"),
+    sa.Index("risk_decisions_time", "tenant_id", "module", "created_at"),
+)
+
+# What is still to be told to others, written with what it tells of.
+outbox = sa.Table(
+    "outbox",
+    LEDGER,
+    sa.Column("id", _ROW, primary_key=True, autoincrement=True),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("event", sa.String(64), nullable=False),
+    sa.Column("decision_id", sa.String(64), nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("delivered_at", sa.BigInteger),
+)
+
+# Figures that batch work measures, for /metrics: the newest row of a name and its labels counts.
+measurements = sa.Table(
+    "measurements",
+    SHARED,
+    sa.Column("id", _ROW, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("labels", sa.Text, nullable=False),
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Column("measured_at", sa.BigInteger, nullable=False),
+    sa.Index("measurements_name", "name", "labels", "measured_at"),
+)
+
+# `digest`: HMAC-SHA256 of the secret under a pepper that is not in the database.
+api_keys = sa.Table(
+    "api_keys",
+    SHARED,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("revoked_at", sa.BigInteger),
+)
