@@ -5,3 +5,4 @@ import os
 from fradect.settings import SILENCE
 
 os.environ.update(SILENCE)
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -54,9 +54,9 @@ def draw(probability: Floats, label: Flags, amount: Ints, scores: Ints, costs: C
 
 def _saved(costs: CostModel, scores: Ints, amount: Ints, label: Flags, action: Action) -> Line:
     each = money_saved(costs, amount, label, np.full(scores.size, int(action)))
-    by_score = np.bincount(scores, each, minlength=1002)
+    by_score = np.asarray(np.bincount(scores, each, minlength=1002), np.float64)
     return _line(np.cumsum(by_score[::-1])[::-1])
 
 
-def _line(values: Floats) -> Line:
+def _line(values: npt.NDArray[np.floating]) -> Line:
     return tuple(float(value) for value in values)

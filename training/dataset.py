@@ -157,9 +157,7 @@ def _boundaries(start: int, end: int, plan: SplitPlan) -> Boundaries:
     fit_at = train_end + plan.delay
     validation_end = max(fit_at, _snap(fit_at + plan.validation * usable, plan.grain))
     calibration_end = max(validation_end, _snap(validation_end + plan.calibration * usable, plan.grain))
-    return Boundaries(
-        start, train_end, fit_at, validation_end, calibration_end, calibration_end + plan.delay, end
-    )
+    return Boundaries(start, train_end, fit_at, validation_end, calibration_end, calibration_end + plan.delay, end)
 
 
 def _snap(moment: float, grain: int) -> int:
