@@ -17,15 +17,13 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A measure with the ends of its 95 % interval; NaN where it is not defined."""
+    """A measure with the ends of its 95 % interval."""
 
     value: float
     low: float
     high: float
 
     def text(self, digits: int = 3) -> str:
-        if math.isnan(self.value):
-            return "not defined"
         return f"{self.value:,.{digits}f} ({self.low:,.{digits}f} to {self.high:,.{digits}f})"
 
 
@@ -42,24 +40,25 @@ def resamples(count: int, seed: int, times: int = RESAMPLES) -> Iterator[Ints]:
         yield np.bincount(rng.integers(0, count, count), minlength=count)
 
 
-def interval(value: float, drawn: Sequence[float], bounds: tuple[float, float] | None = None) -> Interval:
-    """The percentile interval of the values drawn, moved so that their median lies at `value`.
+def interval(value: float, drawn: Sequence[float], bounds: tuple[float, float] | None = None) -> Interval | None:
+    """The percentile interval of the values drawn, moved so that their median lies at `value`; None where undefined.
 
     Resampling adds noise that some measures count as error (calibration error grows by it); moving takes it out.
     """
     seen = np.array([x for x in drawn if not math.isnan(x)])
     if math.isnan(value) or not seen.size:
-        return Interval(value, math.nan, math.nan)
+        return None
     low, median, high = np.quantile(seen, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
     floor, ceiling = bounds or (-math.inf, math.inf)
     return Interval(value, max(value + float(low - median), floor), min(value + float(high - median), ceiling))
 
 
 def intervals(
-    values: Mapping[str, float], drawn: Sequence[Mapping[str, float]], shares: frozenset[str]
+    values: Mapping[str, float], drawn: Sequence[Mapping[str, float]], shares: frozenset[str] = frozenset()
 ) -> dict[str, Interval]:
-    """An interval per name; those in `shares` lie between 0 and 1."""
-    return {
+    """An interval per name, undefined ones left out; those in `shares` lie between 0 and 1."""
+    found = {
         name: interval(value, [row[name] for row in drawn], (0.0, 1.0) if name in shares else None)
         for name, value in values.items()
     }
+    return {name: span for name, span in found.items() if span is not None}

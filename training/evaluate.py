@@ -45,7 +45,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One part of the test set; a measure that it is too small for is NaN."""
+    """One part of the test set; a measure that it is too small for is left out."""
 
     by: str
     part: str
@@ -56,7 +56,11 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a release did on a test set. `first` and `last`: microseconds. Money: minor units of `currency`."""
+    """What a release did on a test set. `first` and `last`: microseconds. Money: minor units of `currency`.
+
+    A measure that is not defined (precision where nothing was flagged) is left out. Plain values all through: it can
+    be stored as JSON and read again.
+    """
 
     events: int
     frauds: int
@@ -87,15 +91,18 @@ def by_thresholds(probability: Floats, policy: Policy) -> Ints:
 
 def evaluate(scored: Scored, policy: Policy, seed: int) -> Evaluation:
     """Every measure with its 95 % interval over customers drawn anew. Pure: the same seed gives the same bits."""
-    if not scored.label.any() or scored.label.all():
-        raise InvalidInput("evaluate: the test events are all of one class; use a longer test period")
+    frauds = int(scored.label.sum())
+    if not LEAST_FRAUDS <= frauds < scored.label.size:
+        raise InvalidInput(
+            f"evaluate: {scored.label.size} test events, {frauds} of them fraud; use a longer test period"
+        )
     whole = _Whole(scored, policy.costs)
     parts = list(_parts(scored, policy.costs, whole.cluster, whole.count))
     one = np.ones(whole.count, np.int64)
     drawn = [(whole.measure(w), [part.measure(w) for _, _, part in parts]) for w in resamples(whole.count, seed)]
     return Evaluation(
         events=scored.label.size,
-        frauds=int(scored.label.sum()),
+        frauds=frauds,
         first=int(scored.time.min()),
         last=int(scored.time.max()),
         currency=policy.base_currency,
@@ -121,7 +128,7 @@ def compare(candidate: Scored, champion: Scored, costs: CostModel, seed: int) ->
     weights = chain([np.ones(count, np.int64)], resamples(count, seed))
     pairs = [(ours.measure(w), theirs.measure(w)) for w in weights]
     gains = [{name: a[name] - b[name] for name in ("average_precision", "money_saved")} for a, b in pairs]
-    found = intervals(gains[0], gains[1:], frozenset())
+    found = intervals(gains[0], gains[1:])
     return Comparison(
         average_precision=found["average_precision"],
         money_saved=found["money_saved"],

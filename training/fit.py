@@ -10,7 +10,7 @@ import xgboost as xgb
 
 from fradect.errors import InvalidInput
 from fradect.features.contract import Contract
-from training.dataset import Dataset, Splits
+from training.dataset import PARTS, Boundaries, Dataset, Splits
 from training.matrices import Matrices, Params, Sample, Shape, thin
 from training.tune import Progress, Search, Trial, tune
 
@@ -36,21 +36,32 @@ class TrainSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """A model as XGBoost JSON, and how it came to be.
+class TrainingFacts:
+    """How a model came to be; plain values, to be stored beside it.
 
-    `average_precision`: the best trial's, on validation. `margins`: log-odds of the calibration and test events, in
-    the splits' order. `importance`: each feature's share of the loss that splits on it removed.
+    `average_precision`: the best trial's, on validation. `importance`: each feature's share of the loss that splits
+    on it removed. `events` and `frauds`: per part. `data_digest`: SHA-256 over what every part held.
     """
 
-    model: bytes
     params: Params
     rounds: int
     average_precision: float
     trials: tuple[Trial, ...]
-    margins: Mapping[str, Floats]
     importance: Mapping[str, float]
+    seed: int
+    events: Mapping[str, int]
+    frauds: Mapping[str, int]
+    boundaries: Boundaries
     data_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model as XGBoost JSON, with the log-odds of the calibration and test events in the splits' order."""
+
+    model: bytes
+    margins: Mapping[str, Floats]
+    facts: TrainingFacts
 
 
 def train(dataset: Dataset, splits: Splits, contract: Contract, settings: TrainSettings, progress: Progress) -> Trained:
@@ -77,16 +88,19 @@ def train(dataset: Dataset, splits: Splits, contract: Contract, settings: TrainS
     booster = fit(everything, shape, tuned.params, tuned.rounds)
     return Trained(
         model=to_json(booster),
-        params=tuned.params,
-        rounds=tuned.rounds,
-        average_precision=tuned.average_precision,
-        trials=tuned.trials,
-        margins={
-            "calibration": margins(booster, dataset.matrix[splits.calibration]),
-            "test": margins(booster, dataset.matrix[splits.test]),
-        },
-        importance=importance(booster, contract),
-        data_digest=digest,
+        margins={name: margins(booster, dataset.matrix[getattr(splits, name)]) for name in ("calibration", "test")},
+        facts=TrainingFacts(
+            params=tuned.params,
+            rounds=tuned.rounds,
+            average_precision=tuned.average_precision,
+            trials=tuned.trials,
+            importance=importance(booster, contract),
+            seed=settings.seed,
+            events={name: int(getattr(splits, name).size) for name in PARTS},
+            frauds={name: int(dataset.label[getattr(splits, name)].sum()) for name in PARTS},
+            boundaries=splits.boundaries,
+            data_digest=digest,
+        ),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fradect.features.contract import Contract
+from fradect.money import exponent_of
 from training.dataset import Dataset
 
 Texts = npt.NDArray[np.object_]
@@ -15,9 +16,9 @@ Floats = npt.NDArray[np.float64]
 BANDS = 4
 
 
-def slices(dataset: Dataset, contract: Contract) -> dict[str, Texts]:
+def slices(dataset: Dataset, contract: Contract, currency: str) -> dict[str, Texts]:
     """For each way to slice, the name of every event's part: by amount, by each category, by new customers."""
-    found = {"amount": _amounts(dataset)}
+    found = {f"amount, {currency}": _amounts(dataset, 10 ** exponent_of(currency))}
     for feature in contract:
         if feature.categories:
             column = dataset.matrix[:, dataset.names.index(feature.name)]
@@ -28,11 +29,12 @@ def slices(dataset: Dataset, contract: Contract) -> dict[str, Texts]:
     return found
 
 
-def _amounts(dataset: Dataset) -> Texts:
-    """Bands that hold a quarter of the events each, in minor units."""
-    edges = np.unique(np.quantile(dataset.amount, np.arange(1, BANDS) / BANDS, method="lower")).astype(np.int64)
-    texts = [f"up to {edges[0]:,}", *(f"{a + 1:,} to {b:,}" for a, b in pairwise(edges))]
-    names = np.array([*texts, f"over {edges[-1]:,}"], object)
+def _amounts(dataset: Dataset, scale: int) -> Texts:
+    """Bands that hold a quarter of the events each; numbered, so that they sort."""
+    edges = np.unique(np.quantile(dataset.amount, np.arange(1, BANDS) / BANDS, method="lower").astype(np.int64))
+    said = [f"{edge / scale:,.2f}" for edge in edges]
+    texts = [f"1: up to {said[0]}", *(f"{i}: up to {b}, over {a}" for i, (a, b) in enumerate(pairwise(said), 2))]
+    names = np.array([*texts, f"{len(texts) + 1}: over {said[-1]}"], object)
     return np.asarray(names[np.searchsorted(edges, dataset.amount, side="left")], object)
 
 

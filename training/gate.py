@@ -1,0 +1,74 @@
+"""Gates: may this candidate decide? Pure functions of measurements; each answer carries its evidence."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from fradect.policy import Limits
+from fradect.types import Verdict
+from training.evaluate import Comparison, Evaluation
+
+_SHOWN = 5  # mismatches told of in full
+
+
+def improvement(evaluation: Evaluation, comparison: Comparison | None, limits: Limits) -> Verdict:
+    """Better than the champion on the same test events; without a champion, better than guessing.
+
+    Both ways money counts too: a candidate that certainly costs more than it saves, or that certainly saves less
+    than the champion by more than the tolerance, fails.
+    """
+    return _first(evaluation) if comparison is None else _better(comparison, limits)
+
+
+def _first(evaluation: Evaluation) -> Verdict:
+    precision, money = evaluation.metrics["average_precision"], evaluation.metrics["money_saved"]
+    base = evaluation.frauds / evaluation.events
+    evidence = {"average_precision": asdict(precision), "money_saved": asdict(money), "share_of_fraud": base}
+    if precision.low <= base:
+        reason = f"average precision {precision.text()} is not certainly above the share of fraud, {base:.4f}"
+        return Verdict("improvement", "fail", reason, evidence)
+    if money.high < 0:
+        reason = f"its decisions cost more than they save: {money.text(0)} minor units"
+        return Verdict("improvement", "fail", reason, evidence)
+    reason = f"no champion yet; average precision {precision.text()} against {base:.4f} by guessing"
+    return Verdict("improvement", "pass", reason, evidence)
+
+
+def _better(comparison: Comparison, limits: Limits) -> Verdict:
+    gain, money = comparison.average_precision, comparison.money_saved
+    floor = -limits.worse_tolerance * abs(comparison.champion_money_saved)
+    evidence = {**asdict(comparison), "margin": limits.improvement_margin, "money_floor": floor}
+    if gain.low <= -limits.improvement_margin:
+        reason = f"average precision less the champion's is {gain.text(4)}, not certainly above zero"
+        if limits.improvement_margin:
+            reason = f"average precision less the champion's is {gain.text(4)}: below -{limits.improvement_margin}"
+        return Verdict("improvement", "fail", reason, evidence)
+    if money.high < floor:
+        reason = f"it saves less than the champion by {money.text(0)} minor units"
+        return Verdict("improvement", "fail", reason, evidence)
+    reason = f"average precision above the champion's by {gain.text(4)} on the same {comparison.events:,} events"
+    return Verdict("improvement", "pass", reason, evidence)
+
+
+def replay(mismatches: Sequence[str], events: int) -> Verdict:
+    """One sampled event whose live vector differs from history's is one too many; so is having sampled none.
+
+    `mismatches`: one description each.
+    """
+    evidence = {"events": events, "mismatches": len(mismatches), "first": list(mismatches[:_SHOWN])}
+    if not events:
+        return Verdict("replay", "fail", "no event was replayed, so nothing is proven", evidence)
+    if mismatches:
+        reason = f"{len(mismatches):,} of {events:,} events differ between history and live: {mismatches[0]}"
+        return Verdict("replay", "fail", reason, evidence)
+    return Verdict("replay", "pass", f"{events:,} events, live equals history to the last bit", evidence)
+
+
+def conclude(verdicts: Sequence[Verdict]) -> Verdict:
+    """All gates as one: it fails with the first reason that failed, and names what could not be judged."""
+    evidence = {verdict.gate: verdict.result for verdict in verdicts}
+    failed = [f"{verdict.gate}: {verdict.reason}" for verdict in verdicts if not verdict.passed]
+    if failed or not verdicts:
+        return Verdict("promotion", "fail", "; ".join(failed) or "no gate was asked", evidence)
+    open_ = [verdict.gate for verdict in verdicts if verdict.result != "pass"]
+    unsure = f" (not enough data: {', '.join(open_)})" if open_ else ""
+    return Verdict("promotion", "pass", f"every gate passed{unsure}", evidence)
