@@ -22,7 +22,8 @@ SKEW = 5 * MINUTE  # a clock may be ahead by this much before its time counts as
 UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": None}
 
 # ISO 3166-1 alpha-2, and XK, which everybody uses for Kosovo.
-_COUNTRIES = """AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY
+_COUNTRIES = """
+AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY
 BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM
 FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT
 JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN
@@ -52,6 +53,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+class Notation(NamedTuple):
+    """How a source writes text: what stands for nothing, and the decimal sign."""
+
+    nulls: tuple[str, ...] = ()
+    decimal: str = "."
+
+
 class Clock(NamedTuple):
     """How a source writes times: the zone of those without one, a strptime format, the unit of bare numbers."""
 
@@ -77,9 +85,9 @@ def clean_text(value: str, *, is_phone: bool = False, may_be_number: bool = Fals
         value.encode()
     except UnicodeEncodeError:
         raise Fault(Reason.ENCODING, "send valid UTF-8") from None
-    text = unicodedata.normalize("NFC", value).strip()
-    if _CONTROL.search(text):
+    if _CONTROL.search(value):
         raise Fault(Reason.CONTROL, "remove NUL, tabs and line breaks")
+    text = unicodedata.normalize("NFC", value).strip()
     if len(text) > MAX_TEXT:
         raise Fault(Reason.TOO_LONG, f"the limit is {MAX_TEXT} characters")
     is_exempt = may_be_number or (is_phone and _is_e164(text))
@@ -117,7 +125,7 @@ def ip_of_number(value: str | int | float | Decimal) -> str:
 
 
 def clean_number(value: str | int | float | Decimal) -> float:
-    number = float(decimal_of(value))
+    number = value if isinstance(value, float) else float(decimal_of(value))
     if not math.isfinite(number):
         raise Fault(Reason.NOT_FINITE, "give a finite number")
     return number

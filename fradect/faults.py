@@ -31,7 +31,7 @@ class Reason(StrEnum):
     FUTURE = "time in the future"
     TOO_EARLY = "time before 1970"
     LABEL = "label neither true nor false"
-    KNOWN_EARLY = "label known before the event"
+    KNOWN_EARLY = "known before it happened"
 
 
 class Fault(InvalidInput):

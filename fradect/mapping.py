@@ -1,5 +1,6 @@
 """Mappings: YAML that says how a source's columns become events. Strict: what is not understood is refused."""
 
+import codecs
 import hashlib
 import re
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ import msgspec
 import yaml
 
 from fradect.errors import InvalidInput
-from fradect.events import UNITS, Clock, clean
+from fradect.events import UNITS, Clock, Notation, clean
 from fradect.faults import Fault
 from fradect.features.contract import Contract
 from fradect.modules import contract_of, module_of
@@ -140,6 +141,10 @@ class Mapping:
     def supplied(self) -> frozenset[str]:
         """Every field of the module that gets a value."""
         return frozenset((*self.fields, *self.constants, *(lookup.field for lookup in self.lookups)))
+
+    @property
+    def notation(self) -> Notation:
+        return Notation(self.nulls, self.dialect.decimal)
 
     def clock(self, column: Column) -> Clock:
         zone = self.time_zone if column.time_zone is None else _zone(column.time_zone)
@@ -274,6 +279,7 @@ def _check_currency(code: str, key: str) -> None:
 def _check(mapping: Mapping) -> None:
     check_tenant(mapping.tenant)
     _check_currency(mapping.base_currency, "base_currency")
+    _check_dialect(mapping.dialect)
     _check_fields(mapping)
     _check_columns(mapping)
     missing = [name for name in mapping.contract.requires if name not in mapping.supplied]
@@ -283,6 +289,17 @@ def _check(mapping: Mapping) -> None:
             "fields, or a value under constants",
             field=missing[0],
         )
+
+
+def _check_dialect(dialect: Dialect) -> None:
+    try:
+        codecs.lookup(dialect.encoding)
+    except LookupError as error:
+        raise InvalidInput(
+            f"csv encoding {dialect.encoding!r} is unknown: use utf-8 or latin-1", field="csv"
+        ) from error
+    if len(dialect.delimiter.encode()) != 1 or dialect.decimal not in (".", ","):
+        raise InvalidInput("csv: the delimiter is one sign, the decimal sign a point or a comma", field="csv")
 
 
 def _check_fields(mapping: Mapping) -> None:

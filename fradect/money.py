@@ -1,4 +1,4 @@
-"""Money as int64 minor units: exact from decimals, text and integers; from floats, what their digits meant."""
+"""Money as int64 minor units: exact from decimals, text and integers; from floats, what their 15 digits say."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,8 @@ def exponent_of(currency: str) -> int:
 
 
 def decimal_of(value: Decimal | int | float | str) -> Decimal:
-    """The exact number meant: of a float, the shortest decimal that reads as it; of text, a plain number."""
+    """The exact number meant: of a float, its first 15 digits (a double keeps no more, what follows is the dust of
+    arithmetic: 17.13 * 5 is 85.64999999999999); of text, a plain number."""
     if isinstance(value, bool):
         raise Fault(Reason.NUMBER, "give a number")
     if isinstance(value, str):
@@ -59,7 +60,7 @@ def decimal_of(value: Decimal | int | float | str) -> Decimal:
         if not _NUMBER.fullmatch(text):
             raise Fault(Reason.NUMBER, "write digits and at most one decimal point")
         return Decimal(text)
-    number = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+    number = Decimal(f"{value:.15g}") if isinstance(value, float) else Decimal(value)
     if not number.is_finite():
         raise Fault(Reason.NOT_FINITE, "give a finite number")
     return number
@@ -95,16 +96,18 @@ def from_minor(minor: int, exponent: int) -> Decimal:
 def minor_of_floats(amounts: Floats, exponents: Ints, digits: int) -> tuple[Ints, Flags]:
     """Minor units of float amounts, and where they are sure; where not, `to_minor` has the word.
 
-    Sure means: the float nearest to `minor / 10**exponent` is the amount, and with at most `digits` digits (15
-    for a double, 6 for a single) no other decimal that short is, so it is the shortest that reads as the amount.
+    `digits` is what the float keeps: 15 for a double, 6 for a single. Within them no two amounts read as one float,
+    so the nearest is the one. A double one step beside it differs after the 15th digit only.
     """
     factors = 10.0**exponents
     with np.errstate(invalid="ignore", over="ignore"):
         guess = np.rint(amounts * factors)
         plausible = (guess >= 0) & (guess < 10.0**digits)
         guess = np.where(plausible, guess, 0.0)
-        nearest = (guess / factors).astype(np.float32 if digits < 15 else np.float64)
-        sure = plausible & (nearest == amounts)
+        if digits < 15:
+            sure = plausible & ((guess / factors).astype(np.float32) == amounts)
+        else:
+            sure = plausible & (np.abs(guess / factors - amounts) <= 3e-16 * amounts)
     return guess.astype(np.int64), sure
 
 

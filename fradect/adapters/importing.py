@@ -1,0 +1,300 @@
+"""Files into the event log: read, judged, staged, merged, published. Nothing is half done, nothing done twice."""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from fradect.adapters.event_log import BatchFacts, EventLog, Facts, SourceFacts
+from fradect.adapters.log_merge import Merge, Repeat
+from fradect.adapters.sources import Source, find_sources
+from fradect.adapters.staging import Desk, Staged, stage
+from fradect.adapters.vault import HomeVault
+from fradect.errors import Conflict, Refused
+from fradect.faults import Reason
+from fradect.intake import IpCountries, Reject, Terms
+from fradect.mapping import Mapping
+from fradect.modules.declaration import FieldType
+
+Progress = Callable[[float, float, str], None]
+"""Told the bytes of files done, the bytes of all files, and a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """`until`: leave out events from then on. `max_rejected`: the largest share of rows that may be rejected.
+
+    `now` decides what lies in the future (None: the clock). Times in microseconds.
+    """
+
+    until: int | None = None
+    max_rejected: float = 0.05
+    progress: Progress | None = None
+    now: int | None = None
+    memory_mb: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """Counts of rows, of the files that were read this time; `skipped` files had been imported before.
+
+    `rows` = `accepted` + `rejected` + `held_back` + `already`; `rejected` includes `duplicates`; `already` were in
+    the log from an earlier import of the same file. `quarantine` is the folder of the rejected rows' files.
+    """
+
+    module: str
+    tenant: str
+    files: int
+    skipped: int
+    rows: int
+    accepted: int
+    rejected: int
+    duplicates: int
+    held_back: int
+    already: int
+    by_reason: dict[str, int]
+    outcomes: int
+    quarantine: Path | None
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Run:
+    """One import under way."""
+
+    mapping: Mapping
+    log: EventLog
+    facts: Facts | None
+    staging: Path
+    quarantine: Path
+    options: ImportOptions
+    staged: list[Staged] = field(default_factory=list)
+    outcomes: int = 0
+
+    def total(self, count: str) -> int:
+        return sum(getattr(staged, count) for staged in self.staged)
+
+
+_DEFAULTS = ImportOptions()
+
+
+def import_path(source: Path, mapping: Mapping, home: Path, options: ImportOptions = _DEFAULTS) -> ImportReport:
+    """Bring a file, or a folder of files, into the log that the mapping names. What was imported before is skipped.
+
+    InvalidInput for a source or a table that cannot be read, Conflict for a log of another contract or currency,
+    Refused when more than `max_rejected` of the rows are rejected: the log is as before, the quarantine tells why.
+    """
+    started = time.perf_counter()
+    sources = find_sources(source)
+    log = EventLog(home, mapping.module.name, mapping.tenant)
+    with log.importing() as staging:
+        facts = log.facts()
+        quarantine = home / "quarantine" / mapping.module.name / mapping.tenant
+        run = _Run(mapping, log, facts, staging, quarantine, options)
+        vault = HomeVault(home) if _has_personal(mapping) else None
+        _check_log(run, vault)
+        todo = _to_read(run, sources)
+        _stage_all(run, todo, _terms(run, vault))
+        if any(not staged.is_broken for staged in run.staged):
+            _merge(run, vault)
+        _publish_quarantine(run)
+        _check_share(run)
+    return _report(run, len(sources) - len(todo), time.perf_counter() - started)
+
+
+def _has_personal(mapping: Mapping) -> bool:
+    return any(f.type is FieldType.PERSONAL and f.name in mapping.fields for f in mapping.module.fields)
+
+
+def _check_log(run: _Run, vault: HomeVault | None) -> None:
+    facts, mapping = run.facts, run.mapping
+    if facts is None:
+        return
+    here = (facts.contract, facts.base_currency)
+    if here != (mapping.contract.name, mapping.base_currency):
+        raise Conflict(
+            f"the log of tenant {mapping.tenant!r} holds {facts.contract} in {facts.base_currency}, mapping "
+            f"{mapping.name} feeds {mapping.contract.name} in {mapping.base_currency}: name another tenant"
+        )
+    if vault is not None and facts.key_id not in (None, vault.key_id):
+        raise Refused(
+            f"personal fields of tenant {mapping.tenant!r} are sealed under another key than this home's: restore "
+            "keys/vault.json"
+        )
+
+
+def _terms(run: _Run, vault: HomeVault | None) -> Terms:
+    lookups = {lookup.field: IpCountries.read(lookup.table) for lookup in run.mapping.lookups}
+    now = time.time_ns() // 1000 if run.options.now is None else run.options.now
+    return Terms(now, run.options.until, vault, lookups)
+
+
+def _to_read(run: _Run, sources: list[Source]) -> list[Source]:
+    """Each content once, unless an earlier import has all of it that this one could add."""
+    known = {} if run.facts is None else {source.digest: source for source in run.facts.sources}
+    contents = {source.digest: source for source in reversed(sources)}
+    once = [source for source in sources if contents[source.digest] is source]
+    return [source for source in once if not _is_done(known.get(source.digest), run)]
+
+
+def _is_done(before: SourceFacts | None, run: _Run) -> bool:
+    """Rows once rejected may pass under a changed mapping, rows once held back under a later `until`."""
+    if before is None:
+        return False
+    until = run.options.until
+    nothing_held = before.held_back == 0 or (until is not None and until <= (before.until or 0))
+    return nothing_held and (before.rejected == 0 or before.mapping_hash == run.mapping.hash)
+
+
+def _stage_all(run: _Run, todo: list[Source], terms: Terms) -> None:
+    sizes = {source.digest: source.path.stat().st_size for source in todo}
+    show = run.options.progress or (lambda _done, _total, _words: None)
+
+    def on_rows(source: Source, rows: int) -> None:
+        done = sum(sizes[staged.source.digest] for staged in run.staged)
+        show(done, sum(sizes.values()), f"{run.total('rows') + rows:,} rows read, {source.name}")
+
+    desk = Desk(run.mapping, terms, run.staging, on_rows)
+    for number, source in enumerate(todo):
+        run.staged.append(stage(source, number, desk))
+
+
+def _merge(run: _Run, vault: HomeVault | None) -> None:
+    paths = [staged.path for staged in run.staged if not staged.is_broken and staged.path.exists()]
+    if not paths:
+        return
+    merge = Merge(run.log, run.staging, paths, [staged.source.digest for staged in run.staged])
+    try:
+        merge.limit(run.options.memory_mb)
+        merge.find_repeats(run.facts)
+        _set_apart(run, merge)
+        if _rejected_share(run) <= run.options.max_rejected:
+            _publish(run, merge, vault)
+    finally:
+        merge.close()
+
+
+def _set_apart(run: _Run, merge: Merge) -> None:
+    """Repeated ids out of the accepted: the same row of the same file again is no news, another is a duplicate."""
+    names = {} if run.facts is None else {source.digest: source.name for source in run.facts.sources}
+    names |= {staged.source.digest: staged.source.name for staged in run.staged}
+    for repeats in merge.repeats():
+        for repeat in repeats:
+            staged = run.staged[repeat.source]
+            staged.accepted -= 1
+            if (repeat.digest, repeat.row) == (staged.source.digest, repeat.at):
+                staged.already += 1
+            else:
+                staged.duplicates += 1
+                staged.quarantine.add([_duplicate(repeat, names[repeat.digest])])
+
+
+def _duplicate(repeat: Repeat, first: str) -> Reject:
+    return Reject(repeat.at, repeat.event_id, "event_id", Reason.DUPLICATE, f"first seen in {first}, row {repeat.row}")
+
+
+def _publish(run: _Run, merge: Merge, vault: HomeVault | None) -> None:
+    mapping, facts = run.mapping, run.facts or _no_facts(run.mapping)
+    key_id = facts.key_id if vault is None else vault.key_id
+    facts = msgspec.structs.replace(
+        facts, mapping=mapping.name, mapping_hash=mapping.hash, key_id=key_id, sources=_sources(run, facts)
+    )
+    if run.total("accepted"):
+        first_seq = facts.highest_seq + 1
+        name = f"{first_seq:012d}-{_fingerprint(run)}"
+        merged = merge.write(mapping, name, first_seq)
+        run.outcomes = merged.outcomes
+        times = [(merged.first_time, merged.last_time)]
+        times += [(facts.first_time, facts.last_time)] if facts.batches else []
+        batch = BatchFacts(name, first_seq, facts.highest_seq + merged.events, merged.outcomes)
+        facts = msgspec.structs.replace(
+            facts,
+            first_time=min(first for first, _ in times),
+            last_time=max(last for _, last in times),
+            batches=(*facts.batches, batch),
+        )
+    if facts.batches:
+        run.log.publish(facts)
+
+
+def _no_facts(mapping: Mapping) -> Facts:
+    return Facts(
+        mapping.module.name, mapping.tenant, mapping.contract.name, mapping.base_currency, mapping.name, mapping.hash
+    )
+
+
+def _sources(run: _Run, facts: Facts) -> tuple[SourceFacts, ...]:
+    """The sources of the log with what this run knows of them; broken files are read again next time."""
+    known = {source.digest: source for source in facts.sources}
+    for staged in run.staged:
+        if not staged.is_broken:
+            known[staged.source.digest] = SourceFacts(
+                digest=staged.source.digest,
+                name=staged.source.name,
+                mapping_hash=run.mapping.hash,
+                rows=staged.rows,
+                accepted=staged.accepted + staged.already,
+                rejected=staged.rejected,
+                held_back=staged.held_back,
+                until=run.options.until,
+            )
+    return tuple(known.values())
+
+
+def _fingerprint(run: _Run) -> str:
+    """Of what went in, so that the same import makes a file of the same name."""
+    parts = [run.mapping.hash, str(run.options.until), *(staged.source.digest for staged in run.staged)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def _publish_quarantine(run: _Run) -> None:
+    for staged in run.staged:
+        staged.quarantine.publish(run.quarantine / f"{staged.source.digest}.parquet")
+
+
+def _rejected_share(run: _Run) -> float:
+    judged = run.total("accepted") + run.total("rejected")
+    return run.total("rejected") / judged if judged else 0.0
+
+
+def _check_share(run: _Run) -> None:
+    if _rejected_share(run) <= run.options.max_rejected:
+        return
+    (reason, count), *_ = _by_reason(run).most_common(1)
+    raise Refused(
+        f"{_rejected_share(run):.1%} of the rows are rejected, {run.options.max_rejected:.1%} may be; most often: "
+        f"{reason} ({count:,} rows). Nothing was imported: look into {run.quarantine}, correct the mapping or the "
+        "files, or raise the limit"
+    )
+
+
+def _by_reason(run: _Run) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for staged in run.staged:
+        counts.update(staged.quarantine.reasons)
+        if staged.unlisted:
+            counts[Reason.BROKEN_FILE.value] += staged.unlisted
+    return counts
+
+
+def _report(run: _Run, skipped: int, seconds: float) -> ImportReport:
+    return ImportReport(
+        module=run.mapping.module.name,
+        tenant=run.mapping.tenant,
+        files=len(run.staged),
+        skipped=skipped,
+        rows=run.total("rows"),
+        accepted=run.total("accepted"),
+        rejected=run.total("rejected"),
+        duplicates=run.total("duplicates"),
+        held_back=run.total("held_back"),
+        already=run.total("already"),
+        by_reason=dict(_by_reason(run).most_common()),
+        outcomes=run.outcomes,
+        quarantine=run.quarantine if run.total("rejected") else None,
+        seconds=seconds,
+    )

@@ -1,0 +1,121 @@
+"""Personal data under a key of this home: tokens to find equals by, ciphertext to keep.
+
+A token is an HMAC-SHA256 of the tenant, the field and what all spellings of the value share. A ciphertext is
+AES-256-GCM with tenant, field and row as associated data, so that it opens nowhere but in its place. Its nonce is
+an HMAC of the same data and the text: one text in one place always seals to the same bytes, which keeps imports
+repeatable, and a nonce never meets two texts but by a collision of 96 bits. Both begin with the key's version.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from fradect.errors import Refused
+from fradect.events import personal_key
+
+_VERSION = "v1"
+_NONCE = 12
+
+
+class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    key: bytes
+
+
+class HomeVault:
+    """A Vault whose one data key lies in `<home>/keys/vault.json`, readable by its owner only.
+
+    The first vault of a home makes the key. It is part of the home's backup: without it no ciphertext opens.
+    """
+
+    def __init__(self, home: Path) -> None:
+        key = _read_or_make(home / "keys" / "vault.json")
+        self._token_key = _derive(key, "token")
+        self._nonce_key = _derive(key, "nonce")
+        self._cipher = AESGCM(_derive(key, "cipher"))
+        self.key_id = _derive(key, "id")[:8].hex()
+
+    def token(self, tenant_id: str, field: str, text: str) -> str:
+        message = _place(tenant_id, field) + personal_key(field, text).encode()
+        return f"{_VERSION}_{hmac.digest(self._token_key, message, 'sha256')[:16].hex()}"
+
+    def seal(self, tenant_id: str, field: str, row: str, text: str) -> str:
+        place, clear = _place(tenant_id, field) + _sized(row), text.encode()
+        nonce = hmac.digest(self._nonce_key, place + clear, "sha256")[:_NONCE]
+        sealed = nonce + self._cipher.encrypt(nonce, clear, place)
+        return f"{_VERSION}:{base64.b64encode(sealed).decode()}"
+
+    def open(self, tenant_id: str, field: str, row: str, cipher: str) -> str:
+        """Refused when the ciphertext was changed, moved, or sealed under another key."""
+        version, _, encoded = cipher.partition(":")
+        try:
+            sealed = base64.b64decode(encoded, validate=True)
+            if version != _VERSION:
+                raise ValueError(version)
+            place = _place(tenant_id, field) + _sized(row)
+            return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], place).decode()
+        except (InvalidTag, ValueError) as error:
+            raise Refused(
+                f"{field} of {row} does not open: it was changed, moved, or sealed under another home's key"
+            ) from error
+
+
+def _sized(text: str) -> bytes:
+    raw = text.encode()
+    return len(raw).to_bytes(4, "big") + raw
+
+
+@lru_cache(maxsize=256)
+def _place(tenant_id: str, field: str) -> bytes:
+    return _sized(tenant_id) + _sized(field)
+
+
+def _derive(key: bytes, purpose: str) -> bytes:
+    return hmac.digest(key, f"fradect/vault/{_VERSION}/{purpose}".encode(), hashlib.sha256)
+
+
+def _read_or_make(path: Path) -> bytes:
+    if not path.exists():
+        _make(path)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise Refused(f"{path} can be read by others (mode {mode:o}): run chmod 600 on it, or restore your own key")
+    try:
+        key = msgspec.json.decode(path.read_bytes(), type=_KeyFile).key
+    except msgspec.DecodeError as error:
+        raise Refused(f"{path} is damaged: restore it from a backup; without it no ciphertext opens") from error
+    if len(key) != 32:
+        raise Refused(f"{path} holds no key of 256 bits: restore it from a backup")
+    return key
+
+
+def _make(path: Path) -> None:
+    """Write aside and link into place: of two processes that start at once, both end up with the first one's key."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(_KeyFile(1, secrets.token_bytes(32))))
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(aside, path)
+    except FileExistsError:
+        pass  # another process was first: its key is the home's
+    finally:
+        aside.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
