@@ -2,20 +2,21 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from fradect.adapters.places import publishing
+from flows.wiring import leave as leave_bytes
 from fradect.errors import NotFound
 from fradect.types import Verdict
+from training.fit import TrainingFacts
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """How a release came to be. Times in microseconds; `rows` by part of the split."""
+    """How a release came to be, and from which log (its fingerprint). `trained_at`: microseconds."""
 
     release_id: str
     module: str
@@ -24,20 +25,16 @@ class Candidate:
     contract_hash: str
     log_fingerprint: str
     trained_at: int
-    seed: int
-    trials: int
-    params: dict[str, Any]
-    best_iteration: int
-    rows: dict[str, int]
-    boundaries: dict[str, int]
+    training: TrainingFacts
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Metrics on the test events as (value, low, high), and the base currency of the money among them."""
+    """Metrics on the test events as (value, low, high), absent where undefined; money in the base currency's minor units."""
 
     release_id: str
-    metrics: dict[str, tuple[float, float, float]]
+    metrics: dict[str, tuple[float | None, float | None, float | None]]
+    decisions: dict[str, int]
     test_events: int
     test_fraud: int
     base_currency: str
@@ -58,8 +55,7 @@ FILES: dict[type, str] = {Candidate: "candidate.json", Measured: "measured.json"
 
 def leave(folder: Path, found: Candidate | Measured | Verdicts) -> None:
     """Write one piece of evidence, whole or not at all."""
-    with publishing(folder / FILES[type(found)]) as staging:
-        staging.write_bytes(msgspec.json.format(msgspec.json.encode(asdict(found)), indent=1))
+    leave_bytes(folder / FILES[type(found)], msgspec.json.format(msgspec.json.encode(asdict(found)), indent=1))
 
 
 def recall(folder: Path, kind: type[T]) -> T:

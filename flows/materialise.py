@@ -1,4 +1,6 @@
-"""Materialise: features of every event, snapshots of every customer, and Feast's stores filled from them."""
+"""Materialise: features of every event, snapshots of every customer, Feast's stores, the training set."""
+
+import time
 
 from prefect import flow
 
@@ -6,7 +8,7 @@ from flows.progress import advance
 from flows.progress import stage as announced
 from flows.stage import stage
 from flows.wiring import workshop
-from fradect.adapters.history_store import build_features
+from flows.wiring.features import derive, fill_feast
 
 
 @stage(retries=1)
@@ -15,8 +17,10 @@ def materialise(module: str, tenant: str) -> None:
     with announced("materialise") as result:
         shop = workshop(module, tenant)
         contract = shop.contract
-        built = build_features(shop.places, shop.module, contract, lambda what, share: advance(share, 1, what))
-        result.words = f"{built.rows:,} events x {len(contract.names)} features" + (", unchanged" if built.reused else "")
+        rows = derive(shop, contract)
+        advance(0.8, 1, "Feast's registry and online store")
+        fill_feast(shop, contract, min(shop.facts.last_time, time.time_ns() // 1000))
+        result.words = f"{rows:,} events, {len(contract.names)} features of {contract.name}"
 
 
 materialise_flow = flow(name="materialise", log_prints=True)(materialise)

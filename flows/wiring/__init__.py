@@ -1,13 +1,14 @@
-"""The batch's composition root: settings and names become adapters here and nowhere else under flows/."""
+"""The batch's composition root: settings and names become adapters here and nowhere else under flows/.
+
+What is heavy to import has a file of its own, loaded by the stage that needs it.
+"""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fradect.adapters.event_log import EventLog
-from fradect.adapters.feast_store import FeastStore
-from fradect.adapters.mlflow_registry import MlflowRegistry
-from fradect.adapters.places import Places
+from fradect.adapters.event_log import EventLog, Facts
+from fradect.adapters.places import Places, publishing
 from fradect.adapters.releases_folder import ReleasesFolder
 from fradect.errors import InvalidInput, NotFound
 from fradect.features.contract import Contract
@@ -41,7 +42,8 @@ class Workshop:
         return contract_of(self.facts.contract)
 
     @property
-    def facts(self):  # type: ignore[no-untyped-def]
+    def facts(self) -> Facts:
+        """What is true of the log; NotFound while there is none."""
         facts = self.log.facts()
         if facts is None:
             raise NotFound(
@@ -52,12 +54,6 @@ class Workshop:
     @property
     def study_url(self) -> str:
         return f"sqlite:///{self.home}/optuna.db"
-
-    def feast(self, contract: Contract) -> FeastStore:
-        return FeastStore(self.places, self.module, contract)
-
-    def registry(self) -> MlflowRegistry:
-        return MlflowRegistry(self.home)
 
     def evidence(self, release_id: str) -> Path:
         """Where what was found out about a release lies; not a part of it, so not in its folder."""
@@ -80,6 +76,12 @@ def workshop(module: str, tenant: str) -> Workshop:
         releases=ReleasesFolder(settings.home),
         threads=max(1, os.cpu_count() or 1),
     )
+
+
+def leave(path: Path, raw: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with publishing(path) as staging:
+        staging.write_bytes(raw)
 
 
 def raw_folder(name: str) -> Path:

@@ -1,0 +1,70 @@
+"""Train: from the training set to a candidate release. What it is worth is the next stage's question."""
+
+import time
+from importlib.metadata import version
+
+from flows.data import load_dataset, plan_of
+from flows.evidence import Candidate, leave
+from flows.progress import advance
+from flows.progress import stage as announced
+from flows.stage import stage
+from flows.wiring import Workshop, workshop
+from fradect.policy import Policy, choose_thresholds, to_scores
+from fradect.release import Release
+from fradect.settings import PROJECT
+from training.calibrate import calibrate
+from training.dataset import Dataset, Splits, split
+from training.fit import Trained, TrainSettings
+from training.fit import train as fit_and_search
+
+
+@stage()
+def train(module: str, tenant: str, trials: int = 12, seed: int = 7) -> str:
+    """A candidate release by its id: searched, fitted, calibrated, thresholds chosen; its making left as evidence."""
+    with announced("train") as result:
+        shop = workshop(module, tenant)
+        dataset = load_dataset(shop, shop.contract)
+        splits = split(dataset, plan_of(dataset))
+        settings = TrainSettings(
+            trials=trials,
+            seed=seed,
+            threads=shop.threads,
+            storage_url=shop.study_url,
+            study_name=f"{module}-{tenant}",
+        )
+        trained = fit_and_search(dataset, splits, shop.contract, settings, advance)
+        release = _release(shop, dataset, splits, trained)
+        shop.releases.save(release)
+        leave(shop.evidence(release.id), _candidate(shop, release, trained))
+        result.words = f"{release.id}, {len(trained.facts.trials)} trials, {trained.facts.rounds} trees"
+    return release.id
+
+
+def _release(shop: Workshop, dataset: Dataset, splits: Splits, trained: Trained) -> Release:
+    chosen = dataset.rows(splits.calibration)
+    margins = trained.margins["calibration"]
+    calibrator = calibrate(margins, chosen.label)
+    scores = to_scores(calibrator.probability(margins))
+    review, decline = choose_thresholds(shop.module.costs, scores, chosen.amount, chosen.label)
+    return Release(
+        module=shop.module.name,
+        contract=shop.contract,
+        model=trained.model,
+        calibrator=calibrator,
+        rulebook=(PROJECT / "rulebooks" / shop.module.rulebook).read_bytes(),
+        policy=Policy(review, decline, shop.facts.base_currency, shop.module.costs),
+        engines={name: version(name) for name in ("xgboost-cpu", "zen-engine", "numpy")},
+    )
+
+
+def _candidate(shop: Workshop, release: Release, trained: Trained) -> Candidate:
+    return Candidate(
+        release_id=release.id,
+        module=shop.module.name,
+        tenant=shop.tenant,
+        contract=release.contract.name,
+        contract_hash=release.contract.hash,
+        log_fingerprint=shop.places.fingerprint(),
+        trained_at=time.time_ns() // 1000,
+        training=trained.facts,
+    )
