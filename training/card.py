@@ -27,7 +27,7 @@ _TOP = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CardFacts:
     """All that a card tells of. `champion`: the release it was compared with, if there is one."""
 
     release: Release
@@ -39,7 +39,7 @@ class Facts:
     champion: str | None = None
 
 
-def render(facts: Facts) -> str:
+def render(facts: CardFacts) -> str:
     """The card, whether the gates passed or not. Nothing in it depends on when it is written."""
     sections = (_head, _use, _data, _metrics, _slices, _fairness, _thresholds, _gates, _model, _parts)
     return "\n\n".join("\n".join(section(facts)) for section in sections) + "\n"
@@ -58,7 +58,7 @@ def said(name: str, span: Interval, currency: str) -> str:
     return Interval(span.value / scale, span.low / scale, span.high / scale).text(0) + f" {currency}"
 
 
-def _head(facts: Facts) -> Iterator[str]:
+def _head(facts: CardFacts) -> Iterator[str]:
     outcome = conclude(facts.verdicts)
     yield f"# Model card: {facts.release.id}"
     yield ""
@@ -69,7 +69,7 @@ def _head(facts: Facts) -> Iterator[str]:
     )
 
 
-def _use(facts: Facts) -> Iterator[str]:
+def _use(facts: CardFacts) -> Iterator[str]:
     yield "## Intended use and limits"
     yield ""
     yield (
@@ -84,7 +84,7 @@ def _use(facts: Facts) -> Iterator[str]:
     yield "- Protected attributes are never features; features may still stand in for them, hence the audit below."
 
 
-def _data(facts: Facts) -> Iterator[str]:
+def _data(facts: CardFacts) -> Iterator[str]:
     at, training = facts.training.boundaries, facts.training
     spans = {
         "train": (at.start, at.train_end),
@@ -110,7 +110,7 @@ def _data(facts: Facts) -> Iterator[str]:
     )
 
 
-def _metrics(facts: Facts) -> Iterator[str]:
+def _metrics(facts: CardFacts) -> Iterator[str]:
     evaluation = facts.evaluation
     yield "## Measures on the test set"
     yield ""
@@ -132,7 +132,7 @@ def _metrics(facts: Facts) -> Iterator[str]:
         yield f"Less the champion's, on the same events: average precision {precision}, money saved {saved}."
 
 
-def _slices(facts: Facts) -> Iterator[str]:
+def _slices(facts: CardFacts) -> Iterator[str]:
     currency = facts.evaluation.currency
     yield "## Slices"
     yield ""
@@ -152,7 +152,7 @@ def _slices(facts: Facts) -> Iterator[str]:
     )
 
 
-def _fairness(facts: Facts) -> Iterator[str]:
+def _fairness(facts: CardFacts) -> Iterator[str]:
     yield "## Fairness"
     yield ""
     if not facts.fairness.groups:
@@ -180,7 +180,7 @@ def _fairness(facts: Facts) -> Iterator[str]:
         )
 
 
-def _thresholds(facts: Facts) -> Iterator[str]:
+def _thresholds(facts: CardFacts) -> Iterator[str]:
     policy = facts.release.policy
     costs, currency = policy.costs, policy.base_currency
     yield "## Thresholds and costs"
@@ -197,13 +197,13 @@ def _thresholds(facts: Facts) -> Iterator[str]:
     )
 
 
-def _gates(facts: Facts) -> Iterator[str]:
+def _gates(facts: CardFacts) -> Iterator[str]:
     yield "## Gates"
     yield ""
     yield from _table(("gate", "result", "why"), [(v.gate, v.result, v.reason) for v in facts.verdicts])
 
 
-def _model(facts: Facts) -> Iterator[str]:
+def _model(facts: CardFacts) -> Iterator[str]:
     training = facts.training
     pruned = sum(trial.average_precision is None for trial in training.trials)
     yield "## Model"
@@ -224,7 +224,7 @@ def _model(facts: Facts) -> Iterator[str]:
     )
 
 
-def _parts(facts: Facts) -> Iterator[str]:
+def _parts(facts: CardFacts) -> Iterator[str]:
     release = facts.release
     yield "## Parts"
     yield ""
