@@ -32,6 +32,7 @@ from fradect.modules.declaration import Module
 from fradect.types import DAY, SECOND, Event
 
 CUSTOMERS, TRANSACTIONS, DERIVED = "customer_features", "transaction_features", "derived_features"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KNOWN_FOR = 30.0  # seconds for which what the registry said is taken as still true
 
 
@@ -208,7 +209,7 @@ class FeastStore:
         if view is None:
             return _Online(time.monotonic())
         end = view.most_recent_end_time
-        until = None if end is None else round(end.replace(tzinfo=UTC).timestamp()) * SECOND
+        until = None if end is None else (end.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
         return _Online(time.monotonic(), frozenset(field.name for field in view.features), until)
 
     def _mark(self, until: int) -> str:
@@ -247,4 +248,4 @@ def _quiet() -> Iterator[None]:
 
 
 def _moment(microseconds: int) -> datetime:
-    return datetime.fromtimestamp(microseconds / SECOND, UTC)
+    return _EPOCH + timedelta(microseconds=microseconds)

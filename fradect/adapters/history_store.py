@@ -3,6 +3,7 @@
 side by side again by sequence number. Memory is bounded by the partition's size, whatever the log's.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fradect.adapters.duck import connect, files, quoted
-from fradect.adapters.places import Places, publishing, scratch
+from fradect.adapters.places import Places, fingerprint, publishing, scratch
 from fradect.errors import InvalidInput
 from fradect.features.contract import Contract, Kind
 from fradect.features.history import Outcomes, Partition, complete, looked_at, outcome_kinds, window_features
@@ -25,7 +26,9 @@ from fradect.modules.declaration import FieldType, Module
 
 ROWS_PER_PARTITION = 1_000_000
 ROWS_PER_STRETCH = 500_000
-_FORMAT = "1"  # part of what a published file was made from: change it when the same log gives other features
+_HERE = Path(__file__).parent
+# What turns a log into features: a change there makes published files old.
+_CODE = sorted([*(_HERE.parent / "features").glob("*.py"), *_HERE.glob("*_store.py")])
 
 Progress = Callable[[str, float], None]
 
@@ -61,7 +64,7 @@ def build_features(
     features as float64, NaN where unknown. Published at once; an unchanged log and contract are not computed again.
     """
     target = places.features(contract)
-    origin = origin_of(places, contract)
+    origin = origin_of(contract, places.events() + places.outcomes())
     if made_from(target) == origin:
         return Built(target, pq.read_metadata(target).num_rows, reused=True)
     with scratch(places.home) as folder, connect(folder) as duck:
@@ -76,9 +79,10 @@ def build_features(
     return Built(target, rows, reused=False)
 
 
-def origin_of(places: Places, contract: Contract) -> Mapping[bytes, bytes]:
-    """What a file made from this log for this contract carries in its footer."""
-    origin = {"log": places.fingerprint(), "contract": contract.hash, "format": _FORMAT}
+def origin_of(contract: Contract, sources: Sequence[str | Path]) -> Mapping[bytes, bytes]:
+    """What a file made from these sources for this contract, by the code as it is, carries in its footer."""
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in _CODE)).hexdigest()
+    origin = {"sources": fingerprint(sources), "contract": contract.hash, "code": code}
     return {f"fradect.{name}".encode(): value.encode() for name, value in origin.items()}
 
 

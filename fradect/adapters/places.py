@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,15 +58,20 @@ class Places:
         return self._parquet("outcomes")
 
     def fingerprint(self) -> str:
-        """Changes whenever a file of the log does."""
-        digest = hashlib.sha256()
-        for file in self.events() + self.outcomes():
-            stat = os.stat(file)
-            digest.update(f"{Path(file).name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-        return digest.hexdigest()
+        """Changes whenever the log does."""
+        return fingerprint(self.events() + self.outcomes())
 
     def _parquet(self, kind: str) -> list[str]:
         return sorted(str(path) for path in (self.log / kind).glob("*.parquet"))
+
+
+def fingerprint(files: Sequence[str | Path]) -> str:
+    """Changes whenever one of the files does."""
+    digest = hashlib.sha256()
+    for file in files:
+        stat = os.stat(file)
+        digest.update(f"{Path(file).name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def build_snapshots(places: Places, module: Module, contract: Contract) -> Built
     if customer is None or not contract.of_kind(Kind.BATCH):
         return None
     target = places.snapshots(contract)
-    origin = origin_of(places, contract)
+    origin = origin_of(contract, places.events() + places.outcomes())
     if made_from(target) == origin:
         return Built(target, pq.read_metadata(target).num_rows, reused=True)
     with scratch(places.home) as folder, connect(folder) as duck, publishing(target) as staging:

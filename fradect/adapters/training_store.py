@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fradect.adapters.duck import connect, files, quoted
-from fradect.adapters.history_store import Built
+from fradect.adapters.history_store import Built, made_from, origin_of
 from fradect.adapters.places import Places, publishing, scratch
 from fradect.errors import Conflict, NotFound
 from fradect.features.contract import Contract, Feature, Kind
@@ -26,7 +26,7 @@ _KEYS = ("event_id", "seq", "event_time", "customer_id")
 
 
 def training_set(places: Places, module: Module, contract: Contract) -> Built:
-    """Write the training set; features and snapshots must have been built.
+    """Write the training set, unless nothing it is made of has changed; features and snapshots must exist.
 
     Columns: event_id, seq, event_time, customer_id; the contract's features in its order (float64, NaN missing);
     label (true for fraud, null while unknown), label_known_at, amount_base; the module's protected attributes.
@@ -37,10 +37,14 @@ def training_set(places: Places, module: Module, contract: Contract) -> Built:
     if not source.is_file():
         raise NotFound(f"no features of {contract.name} under {places.home}: run the materialise stage first")
     target = places.training_set(contract)
+    snapshots = [places.snapshots(contract)] if contract.of_kind(Kind.BATCH) else []
+    origin = origin_of(contract, [source, *snapshots, *places.events(), *places.outcomes()])
+    if made_from(target) == origin:
+        return Built(target, pq.read_metadata(target).num_rows, reused=True)
     rows = 0
     with scratch(places.home) as folder, connect(folder) as duck, publishing(target) as staging:
         beside = duck.execute(_beside(places, module, contract)).to_arrow_reader(200_000)
-        schema = _schema(contract, beside.schema)
+        schema = _schema(contract, beside.schema).with_metadata(origin)
         with pq.ParquetWriter(staging, schema, compression="zstd") as writer:
             for wide, narrow in _side_by_side(source, beside):
                 writer.write_batch(_rows(contract, wide, narrow, schema))
