@@ -102,6 +102,10 @@ _REQUEST: Mapping[str, Callable[[Frame], Floats]] = {
 
 _DERIVED: Mapping[str, Callable[[Frame], Floats]] = {
     "amount_to_customer_mean": _ratio("amount", "customer_amount_mean_30d_before"),
+    "amount_to_customer_max_7d": _ratio("amount", "customer_amount_max_7d_before"),
+    "amount_to_customer_max_30d": _ratio("amount", "customer_amount_max_30d_before"),
+    "customer_max_3d_to_mean": _ratio("customer_amount_max_3d", "customer_amount_mean_30d_before"),
+    "customer_max_7d_to_mean": _ratio("customer_amount_max_7d", "customer_amount_mean_30d_before"),
     "amount_to_merchant_mean": _ratio("amount", "merchant_amount_mean_1d"),
     "velocity_jump": _ratio("customer_count_1h", "customer_count_7d"),
 }
