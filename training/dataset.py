@@ -106,7 +106,7 @@ PARTS = ("train", "validation", "calibration", "test")
 
 @dataclass(frozen=True, slots=True)
 class Boundaries:
-    """Moments in microseconds, as in the module's picture; `end` is just after the last event."""
+    """Moments in microseconds, as in the module's picture; from the first labelled event to just after the last."""
 
     start: int
     train_end: int
@@ -129,10 +129,11 @@ class Splits:
 
 
 def split(dataset: Dataset, plan: SplitPlan) -> Splits:
-    """Cut a dataset in time; InvalidInput when the history is too short or a part too thin."""
-    if not len(dataset):
-        raise InvalidInput("split: the dataset is empty; import events first")
-    at = _boundaries(int(dataset.time.min()), int(dataset.time.max()) + 1, plan)
+    """Cut the labelled history in time; InvalidInput when it is too short or a part too thin."""
+    time = dataset.time[dataset.labelled]
+    if not time.size:
+        raise InvalidInput(f"split: none of {len(dataset)} events has a label; import outcomes, or wait for them")
+    at = _boundaries(int(time.min()), int(time.max()) + 1, plan)
     parts = {
         "train": _part(dataset, at.start, at.train_end, at.fit_at),
         "validation": _part(dataset, at.fit_at, at.validation_end, at.chosen_at),

@@ -98,9 +98,18 @@ def test_a_part_with_too_few_frauds_is_refused_by_name() -> None:
         split(_dataset(time, time, label=label), SplitPlan())
 
 
-def test_an_empty_dataset_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="empty"):
-        split(_dataset([], []), SplitPlan())
+def test_events_too_young_for_a_label_do_not_push_the_test_part_out_of_history() -> None:
+    time = START + np.arange(140) * (DAY // 2)
+    dataset = _dataset(time, time, time < START + 50 * DAY)
+    found = split(dataset, LAX)
+    assert found.boundaries.end == time[99] + 1
+    assert found.test.size > 10
+
+
+@pytest.mark.parametrize("n", [0, 5])
+def test_a_history_without_labels_is_refused(n: int) -> None:
+    with pytest.raises(InvalidInput, match=f"none of {n} events has a label"):
+        split(_dataset(range(n), range(n), False), SplitPlan())
 
 
 @pytest.mark.parametrize("shares", [{"train": 0.7}, {"train": 0.0, "test": 0.78}])
