@@ -47,11 +47,18 @@ class Ports:
     """What a decision needs from outside, each with the thread that it blocks."""
 
     state: LiveState
-    batch: BatchFeatures
     ledger: Ledger
     state_thread: OwnThread
     batch_thread: OwnThread
     ledger_thread: OwnThread
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The release that decides a tenant's events of a module, and the snapshots that belong to its contract."""
+
+    release: Loaded
+    batch: BatchFeatures
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ class Decider:
         self._source = source
         self._turns = Turns()
 
-    async def decide(self, request: Request, release: Loaded) -> Decided:
+    async def decide(self, request: Request, champion: Champion) -> Decided:
         """The answer, durable. Unavailable when the ledger is gone, DifferentBody when the id has another request."""
         budget = Budget(self._seconds)
         event = request.event
@@ -119,12 +126,12 @@ class Decider:
             budget.lap("find")
             if stored is not None:
                 return Decided(_same(stored, request).answer, None)
-            return await self._make(request, release, budget)
+            return await self._make(request, champion, budget)
 
-    async def _make(self, request: Request, release: Loaded, budget: Budget) -> Decided:
-        event = request.event
+    async def _make(self, request: Request, champion: Champion, budget: Budget) -> Decided:
+        event, release = request.event, champion.release
         arrival, snapshot = await asyncio.gather(
-            self._arrive(event, release, budget), self._read_batch(event, release, budget)
+            self._arrive(event, release, budget), self._read_batch(event, champion, budget)
         )
         budget.lap("features")
         try:
@@ -152,11 +159,11 @@ class Decider:
             LIVE_STATE, thread.call(budget.left(FEATURES_SHARE), state.arrive, event, release.contract)
         )
 
-    async def _read_batch(self, event: Event, release: Loaded, budget: Budget) -> Snapshot | None:
-        if not release.reads_batch:
+    async def _read_batch(self, event: Event, champion: Champion, budget: Budget) -> Snapshot | None:
+        if not champion.release.reads_batch:
             return NOTHING_READ
-        batch, thread = self._ports.batch, self._ports.batch_thread
-        return await _optional(BATCH_FEATURES, thread.call(budget.left(FEATURES_SHARE), batch.read, event))
+        call = self._ports.batch_thread.call(budget.left(FEATURES_SHARE), champion.batch.read, event)
+        return await _optional(BATCH_FEATURES, call)
 
     async def _write(self, record: Record, request: Request, budget: Budget) -> Decided:
         stored = await self._ports.ledger_thread.call(budget.left(), self._ports.ledger.commit, record)

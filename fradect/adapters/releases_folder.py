@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -63,6 +64,17 @@ class ReleasesFolder:
             raise Refused(
                 f"the champion pointer of {module} for {tenant_id} is damaged: promote a release again"
             ) from error
+
+    def champions(self) -> Mapping[tuple[str, str], str]:
+        """Every champion by module and tenant; a pointer that is damaged is left out."""
+        found: dict[tuple[str, str], str] = {}
+        for path in (self._root / "champions").glob("*/[!.]*.json"):
+            key = (path.parent.name, path.stem)
+            with suppress(Refused, InvalidInput):
+                release_id = self.champion(*key)
+                if release_id is not None:
+                    found[key] = release_id
+        return found
 
     def promote(self, module: str, tenant_id: str, release_id: str) -> None:
         """Point at a release, once it has been read whole."""

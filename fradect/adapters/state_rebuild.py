@@ -54,8 +54,7 @@ def rebuild(state: SqliteState, tenant_id: str, module: Module, log: Path, part:
         _fill_entities(db, layout, scope, since, part.keys)
         outcomes = _fill_outcomes(db, layout, scope, part.keys)
         db.execute(
-            "UPDATE scopes SET last_seq = max(last_seq, ?), log_seq = ?, confirmed_seq = max(confirmed_seq, ?) "
-            "WHERE id = ?",
+            "UPDATE scopes SET last_seq = max(last_seq, ?), log_seq = ?, confirmed_seq = ? WHERE id = ?",
             (last_seq, last_seq, last_seq, scope),
         )
     return Rebuilt(held, outcomes, last_seq)
@@ -67,7 +66,7 @@ def log_end(log: Path) -> int:
 
 
 def _dataset(folder: Path) -> ds.Dataset | None:
-    files = sorted(str(path) for path in folder.glob("**/*.parquet"))
+    files = sorted(str(path) for path in folder.glob("[!.]*.parquet"))
     return ds.dataset(files, format="parquet") if files else None
 
 

@@ -116,6 +116,9 @@ class SqliteState:
                 (seq, self.scope(tenant_id, module)),
             )
 
+    def confirmed(self, tenant_id: str, module: str) -> int:
+        return self.mark(tenant_id, module).confirmed_seq
+
     def mark(self, tenant_id: str, module: str) -> Mark:
         with self._turn:
             scope = self.scope(tenant_id, module)

@@ -1,0 +1,99 @@
+"""The ASGI application: routes, and one place where errors become problem details."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fradect.errors import FradectError, NotFound, Unavailable
+from serving.metrics import Metrics
+from serving.problems import MethodNotAllowed, render
+from serving.routes import Routes, Wired, new_request_id, readiness
+
+log = logging.getLogger(__name__)
+REQUEST_ID = b"x-request-id"
+
+
+def create(wired: Wired) -> Starlette:
+    """The application over what was wired. Every answer carries X-Request-Id, every error is a problem."""
+    routes = Routes(wired)
+    answering = _Answering(wired.metrics)
+    return Starlette(
+        routes=[
+            Route("/api/v1/{module}/score", answering.of(routes.score), methods=["POST"]),
+            Route("/health", answering.of(routes.health)),
+            Route("/ready", answering.of(routes.ready)),
+            Route("/metrics", answering.of(routes.metrics)),
+            Route("/openapi.json", answering.of(routes.openapi)),
+        ],
+        exception_handlers={HTTPException: answering.of_http_error},
+    )
+
+
+class _Answering:
+    """Gives each request its id, and each error its form."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def of(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            request_id = request.state.request_id = new_request_id()
+            try:
+                response = await endpoint(request)
+            except FradectError as error:
+                response = self._render(error, request_id)
+            except Exception:  # the last line: whatever it was, the caller gets a problem and the log gets the rest
+                log.exception("request %s failed", request_id)
+                response = self._render(FradectError("unforeseen"), request_id)
+            response.headers["X-Request-Id"] = request_id
+            return response
+
+        return answer
+
+    async def of_http_error(self, request: Request, error: Exception) -> Response:
+        """Starlette's own errors: no such route, no such method."""
+        request_id = new_request_id()
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        known: FradectError = NotFound(f"nothing is at {request.url.path[:200]}")
+        if status == MethodNotAllowed.status:
+            known = MethodNotAllowed(f"{request.method[:16]} does not fit {request.url.path[:200]}")
+        response = self._render(known, request_id)
+        response.headers["X-Request-Id"] = request_id
+        return response
+
+    def _render(self, error: FradectError, request_id: str) -> Response:
+        self._metrics.failed(error.type)
+        return render(error, request_id)
+
+
+class Front:
+    """Stands before an application that is still being put together, and answers for it until it is there."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp | None = None
+        self._reasons: tuple[str, ...] = ("the service is starting",)
+        self._status = "starting"
+
+    def fail(self, reason: str) -> None:
+        """It will not be there; only a person can help."""
+        log.error("the service does not start: %s", reason)
+        self._reasons, self._status = (reason,), "failed"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.app is not None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._not_yet(scope)(scope, receive, send)
+
+    def _not_yet(self, scope: Scope) -> Response:
+        if scope["path"] == "/health":
+            return Response(b'{"status":"ok"}', media_type="application/json")
+        if scope["path"] == "/ready":
+            return readiness(self._reasons, self._status)
+        return render(Unavailable("the service does not decide yet"), new_request_id())

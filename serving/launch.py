@@ -1,0 +1,113 @@
+"""The service as a child process: started with the environment it needs, waited for until it decides, stopped."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import httpx
+
+from fradect.errors import Refused, Unavailable
+from fradect.settings import PROJECT, Settings
+
+STOP_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that decides, and where."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+
+    def wait(self) -> int:
+        """Until it ends by itself or is interrupted; its exit code."""
+        return self.process.wait()
+
+    def stop(self) -> None:
+        """Let it finish what it accepted."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start(settings: Settings, log: Path | None = None, patience: float = 120.0) -> Running:
+    """Start `bentoml serve` with one worker and wait until it is ready.
+
+    `log`: where its output goes, by default where ours does. Refused when the port is taken or the service says
+    that it cannot start; Unavailable when it is not ready in time. In both cases nothing is left running.
+    """
+    _check_port(settings)
+    output: IO[bytes] | None = None
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        output = log.open("ab")
+    process = subprocess.Popen(command(settings), cwd=PROJECT, env=environment(settings), stdout=output, stderr=output)
+    running = Running(process, f"http://{settings.host}:{settings.port}")
+    try:
+        _await_ready(running, patience)
+    except BaseException:
+        running.stop()
+        raise
+    finally:
+        if output is not None:
+            output.close()
+    return running
+
+
+def command(settings: Settings) -> list[str]:
+    """What runs the service; the same line works by hand."""
+    serve = [sys.executable, "-m", "bentoml", "serve", "serving.service:FradectService"]
+    return [*serve, "--host", settings.host, "--port", str(settings.port), "--api-workers", "1"]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The parent's, with the settings said outright, and a BentoML home that no other service shares."""
+    return {
+        **os.environ,
+        "FRADECT_HOME": str(settings.home),
+        "FRADECT_LEDGER_URL": settings.ledger_url,
+        "FRADECT_STATE_URL": settings.state_url,
+        "FRADECT_BUDGET_MS": str(settings.budget_ms),
+        "BENTOML_HOME": str(settings.home / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _check_port(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise Refused(f"port {settings.port} of {settings.host} is taken: set FRADECT_PORT to another") from error
+
+
+def _await_ready(running: Running, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    said = "it does not answer"
+    with httpx.Client(base_url=running.url, timeout=2.0, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            if running.process.poll() is not None:
+                raise Unavailable(f"the service ended with code {running.process.returncode} as it started")
+            try:
+                answer = client.get("/ready")
+            except httpx.TransportError:
+                time.sleep(0.2)
+                continue
+            state = answer.json()
+            if answer.status_code == 200:
+                return
+            said = "; ".join(state["reasons"])
+            if state["status"] == "failed":
+                raise Refused(said)
+            time.sleep(0.2)
+    raise Unavailable(f"the service was not ready within {patience:.0f} s: {said}")

@@ -1,0 +1,106 @@
+"""Errors over HTTP: problem details (RFC 9457), of published types, with nothing in them that the caller did not send.
+
+An error's own class carries status and type; what only HTTP knows has its classes here.
+"""
+
+import msgspec
+from starlette.responses import Response
+
+from fradect.errors import Conflict, FradectError, InvalidInput, NotFound, Refused, Unauthorised, Unavailable
+
+MEDIA_TYPE = "application/problem+json"
+_MOST_WORDS = 500
+
+
+class Malformed(FradectError):
+    """The body is not JSON, or not JSON that means one thing only."""
+
+    status = 400
+    type = "malformed-json"
+
+
+class Forbidden(FradectError):
+    """The caller is known and lacks the permission."""
+
+    status = 403
+    type = "forbidden"
+
+
+class MethodNotAllowed(FradectError):
+    status = 405
+    type = "method-not-allowed"
+
+
+class TooSlow(FradectError):
+    """The body did not arrive in time."""
+
+    status = 408
+    type = "request-timeout"
+
+
+class TooLarge(FradectError):
+    status = 413
+    type = "body-too-large"
+
+
+class UnsupportedMedia(FradectError):
+    """Not application/json, or compressed."""
+
+    status = 415
+    type = "unsupported-media-type"
+
+
+TITLES = {
+    Malformed.type: "The body is not valid JSON",
+    Unauthorised.type: "No valid API key",
+    Forbidden.type: "The key lacks a permission",
+    NotFound.type: "There is nothing here",
+    MethodNotAllowed.type: "The method does not fit",
+    TooSlow.type: "The body took too long",
+    Conflict.type: "It contradicts what is stored",
+    Refused.type: "It was refused",
+    TooLarge.type: "The body is too large",
+    UnsupportedMedia.type: "The media type is not supported",
+    InvalidInput.type: "A value is not valid",
+    "different-body": "The id was used for another request",
+    FradectError.type: "Something went wrong here",
+    Unavailable.type: "A part is not available",
+}
+UNAUTHORISED = "send a valid key as X-API-Key"
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of every error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    field: str | None = None
+
+
+def render(error: FradectError, request_id: str) -> Response:
+    """The response for an error. 401 is the same whatever was wrong; internal errors say nothing of themselves."""
+    detail = str(error)
+    if isinstance(error, Unauthorised):
+        detail = UNAUTHORISED
+    elif error.type == FradectError.type:
+        detail = "report the request id; the service's log has the rest"
+    problem = Problem(
+        type=f"urn:fradect:problem:{error.type}",
+        title=TITLES[error.type],
+        status=error.status,
+        detail=_printable(detail),
+        request_id=request_id,
+        field=_printable(error.field) if isinstance(error, InvalidInput) and error.field else None,
+    )
+    headers = {"Retry-After": "1"} if error.status == Unavailable.status else {}
+    if isinstance(error, Unauthorised):
+        headers["WWW-Authenticate"] = 'ApiKey realm="fradect"'
+    return Response(msgspec.json.encode(problem), error.status, headers, MEDIA_TYPE)
+
+
+def _printable(text: str) -> str:
+    """Short, and encodable whatever the caller sent (a name may hold a lone surrogate)."""
+    return text[:_MOST_WORDS].encode("utf-8", "replace").decode()

@@ -1,0 +1,175 @@
+"""From the body of a purchase to the request that is decided: strict, cleaned, personal fields sealed."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from fradect.decide import Request
+from fradect.errors import InvalidInput
+from fradect.events import Clock, check_time, clean, to_micros
+from fradect.faults import Fault, Reason
+from fradect.modules import module_of
+from fradect.modules.declaration import Field, FieldType
+from fradect.money import exponent_of, to_minor
+from fradect.ports import Vault
+from fradect.types import Event, Value
+from serving.schemas import PurchaseRequest
+
+MODULE = module_of("ecommerce")
+
+# Canonical field -> where a caller sends it.
+PATHS: Mapping[str, str] = MappingProxyType(
+    {
+        "currency": "transaction.currency",
+        "customer_id": "transaction.customer_id",
+        "merchant_id": "transaction.merchant_id",
+        "device_id": "transaction.device.id",
+        "card_token": "transaction.card.token",
+        "ip": "transaction.device.ip",
+        "payment_method": "transaction.payment_method",
+        "channel": "context.channel",
+        "browser": "transaction.device.browser",
+        "source": "transaction.source",
+        "ip_country": "transaction.device.ip_country",
+        "billing_country": "transaction.card.country",
+        "shipping_country": "transaction.shipping_address.country",
+        "signup_at": "transaction.customer.signup_at",
+        "email": "transaction.customer.email",
+        "phone": "transaction.customer.phone",
+        "full_name": "transaction.customer.full_name",
+        "shipping_address": "transaction.shipping_address.text",
+    }
+)
+_REQUIRED = frozenset({"currency", "customer_id"})
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_UTC = Clock(ZoneInfo("UTC"))
+_AT = re.compile(r" - at `\$\.?(.*)`$")
+_json = msgspec.json.Encoder(order="deterministic")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Whose request it is, when it came (UTC microseconds), and its id."""
+
+    tenant_id: str
+    at: int
+    request_id: str
+
+
+def request_of(body: Any, received: Received, vault: Vault, base_currency: str) -> Request:
+    """InvalidInput names the field as the caller wrote it. Nothing is stored yet, and no clear personal text left."""
+    asked = _typed(body)
+    event_id = _text("transaction.transaction_id", _EVENT_ID, asked.transaction.transaction_id)
+    fields = _fields(asked, received.at)
+    amount = _amount(asked.transaction.amount, str(fields["currency"]), base_currency)
+    happened = _time("transaction.event_time", asked.transaction.event_time, received.at)
+    tokens, ciphers = _sealed(asked, received.tenant_id, event_id, vault)
+    explain = asked.options.include_factors
+    meant = {**fields, **tokens, "amount": amount, "event_time": happened, "include_factors": explain}
+    event = Event(
+        event_id=event_id,
+        tenant_id=received.tenant_id,
+        module=MODULE.name,
+        event_time=received.at if happened is None else happened,
+        observed_at=received.at,
+        fields={**fields, **tokens, **ciphers, "amount": amount, "amount_base": amount},
+    )
+    return Request(event, received.request_id, hashlib.sha256(_json.encode(meant)).hexdigest(), explain)
+
+
+def _typed(body: Any) -> PurchaseRequest:
+    try:
+        asked = msgspec.convert(body, PurchaseRequest)
+    except msgspec.ValidationError as error:
+        path = _AT.search(str(error))
+        raise InvalidInput(str(error), None if path is None else path[1]) from error
+    if asked.options.async_:
+        raise InvalidInput("options.async: answers come at once; send false, or leave it out", "options.async")
+    return asked
+
+
+def _fields(asked: PurchaseRequest, now: int) -> dict[str, Value]:
+    """Every canonical field that is neither money nor personal, None where the caller left it out."""
+    fields: dict[str, Value] = {}
+    for field, path, read in _PLAIN:
+        text = read(asked)
+        if field.type is FieldType.TIME:
+            fields[field.name] = _time(path, text, now)
+        else:
+            fields[field.name] = None if text is None else _text(path, field, text) or None
+        if fields[field.name] is None and field.name in _REQUIRED:
+            raise Fault(Reason.MISSING, "send it", path)
+    return fields
+
+
+def _sealed(
+    asked: PurchaseRequest, tenant_id: str, event_id: str, vault: Vault
+) -> tuple[dict[str, Value], dict[str, Value]]:
+    """Tokens and ciphertexts of the personal fields."""
+    tokens: dict[str, Value] = {}
+    ciphers: dict[str, Value] = {}
+    for field, path, read in _PERSONAL:
+        given = read(asked)
+        text = None if given is None else _text(path, field, given)
+        tokens[f"{field.name}_token"] = vault.token(tenant_id, field.name, text) if text else None
+        ciphers[f"{field.name}_cipher"] = vault.seal(tenant_id, field.name, event_id, text) if text else None
+    return tokens, ciphers
+
+
+def _text(path: str, field: Field, text: str) -> str:
+    try:
+        cleaned = clean(field, text)
+    except Fault as fault:
+        raise fault.at(path) from None
+    if field is _EVENT_ID and not cleaned:
+        raise Fault(Reason.MISSING, "send an id of your own", path)
+    return cleaned
+
+
+def _time(path: str, text: str | None, now: int) -> int | None:
+    if text is None:
+        return None
+    if not _RFC_3339.fullmatch(text):
+        raise Fault(Reason.TIME, "write it like 2026-01-31T12:00:00Z", path)
+    try:
+        return check_time(to_micros(text.upper().replace(" ", "T"), _UTC), now)
+    except Fault as fault:
+        raise fault.at(path) from None
+
+
+def _amount(amount: Any, currency: str, base_currency: str) -> int:
+    """Minor units; the amount in the base currency is the same number, since no other currency has a rate here."""
+    path = "transaction.amount"
+    if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+        raise InvalidInput(f"{path}: Expected `number`, got `{_JSON_NAMES.get(type(amount), 'other')}`", path)
+    if isinstance(amount, Decimal) and amount.is_signed():
+        raise Fault(Reason.NEGATIVE, "refunds are outcomes, not amounts below zero", path)
+    if currency != base_currency:
+        raise Fault(Reason.NO_RATE, f"send amounts in {base_currency}", "transaction.currency")
+    try:
+        return to_minor(amount, exponent_of(currency))
+    except Fault as fault:
+        raise fault.at(path) from None
+
+
+_JSON_NAMES: Mapping[type, str] = {bool: "bool", str: "str", list: "array", dict: "object", type(None): "null"}
+_EVENT_ID = Field("transaction_id", FieldType.ID, "the caller's own id of the purchase")
+_Reader = Callable[[PurchaseRequest], str | None]
+
+
+def _readers(*, personal: bool) -> Iterator[tuple[Field, str, _Reader]]:
+    for field in MODULE.fields:
+        if field.name in PATHS and (field.type is FieldType.PERSONAL) == personal:
+            yield field, PATHS[field.name], attrgetter(PATHS[field.name])
+
+
+_PLAIN = tuple(_readers(personal=False))
+_PERSONAL = tuple(_readers(personal=True))

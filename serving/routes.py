@@ -1,0 +1,93 @@
+"""The routes, each as thin as it can be: who calls, what they sent, the answer."""
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fradect import decide
+from fradect.errors import NotFound
+from fradect.ports import Callers, Vault
+from serving.auth import SCORE, caller_of
+from serving.body import read_body
+from serving.champions import Champions
+from serving.metrics import Metrics
+from serving.purchases import Received, request_of
+from serving.strict_json import read
+
+JSON = "application/json"
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Reader(Protocol):
+    """From a module's body to the request that is decided."""
+
+    def __call__(self, body: Any, received: Received, vault: Vault, base_currency: str) -> decide.Request: ...
+
+
+READERS: Mapping[str, Reader] = {"ecommerce": request_of}
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """Everything the routes need, built by serving/wiring.py."""
+
+    decider: decide.Decider
+    champions: Champions
+    callers: Callers
+    vault: Vault
+    metrics: Metrics
+    source: decide.Source
+    not_ready: Callable[[], tuple[str, ...]]
+    openapi: bytes
+
+
+class Routes:
+    """The endpoints over what was wired."""
+
+    def __init__(self, wired: Wired) -> None:
+        self._wired = wired
+
+    async def score(self, request: Request) -> Response:
+        """Decide one event of the module that the path names."""
+        wired, start = self._wired, time.perf_counter()
+        caller = caller_of(request, wired.callers, SCORE)
+        module = request.path_params["module"]
+        reader = READERS.get(module)
+        if reader is None:
+            raise NotFound(f"no module is called {module[:64]!r}; there is {', '.join(READERS)}")
+        body = read(await read_body(request))
+        champion = wired.champions.of(module, caller.tenant_id)
+        received = Received(caller.tenant_id, wired.source.now(), request.state.request_id)
+        asked = reader(body, received, wired.vault, champion.release.policy.base_currency)
+        decided = await wired.decider.decide(asked, champion)
+        wired.metrics.decided(decided.decision, module, time.perf_counter() - start)
+        return Response(decided.answer, media_type=JSON)
+
+    async def health(self, _request: Request) -> Response:
+        """The process answers."""
+        return Response(b'{"status":"ok"}', media_type=JSON)
+
+    async def ready(self, _request: Request) -> Response:
+        """Whether every champion decides; 503 with the reasons otherwise."""
+        return readiness(self._wired.not_ready())
+
+    async def metrics(self, _request: Request) -> Response:
+        return Response(self._wired.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def openapi(self, _request: Request) -> Response:
+        return Response(self._wired.openapi, media_type=JSON)
+
+
+def readiness(reasons: tuple[str, ...], status: str = "not ready") -> Response:
+    body = msgspec.json.encode({"status": status if reasons else "ready", "reasons": reasons})
+    return Response(body, 503 if reasons else 200, {"Retry-After": "1"} if reasons else {}, JSON)
+
+
+def new_request_id() -> str:
+    return f"req_{secrets.token_hex(8)}"

@@ -1,0 +1,169 @@
+"""The service's composition root: settings become adapters here and nowhere else under serving/."""
+
+import importlib
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from fradect.adapters.keys import ApiKeys
+from fradect.adapters.ledger_reads import LedgerReads
+from fradect.adapters.ledger_sql import SqlLedger
+from fradect.adapters.places import Places
+from fradect.adapters.releases_folder import ReleasesFolder
+from fradect.adapters.shared_sql import SqlMeasurements, open_shared
+from fradect.adapters.state_rebuild import log_end, rebuild
+from fradect.adapters.state_sqlite import SqliteState
+from fradect.adapters.vault import HomeVault
+from fradect.decide import Decider, Ports, Source
+from fradect.errors import InvalidInput
+from fradect.judgement import Loaded
+from fradect.modules import MODULES, module_of
+from fradect.ports import BatchFeatures
+from fradect.reconcile import Reconciler
+from fradect.settings import Settings
+from fradect.turns import OwnThread
+from serving.batch import NoBatch, Reopened
+from serving.champions import Champions
+from serving.housekeeping import Chore, Housekeeping, settle_memory
+from serving.metrics import Metrics
+from serving.openapi import document
+from serving.routes import Wired
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """Every adapter of a running service, and what is done with them beside answering."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Refused when another process has the ledger; the release and the live state come with `start`."""
+        self._home = settings.home
+        self._closers: list[Callable[[], object]] = []
+        self._ledger = SqlLedger(settings.ledger_url)
+        self._closers.append(self._ledger.close)
+        try:
+            self._open(settings)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, settings: Settings) -> None:
+        shared = open_shared(settings.ledger_url)
+        self._closers.append(shared.dispose)
+        self._keys = ApiKeys(shared, settings.home / "keys")
+        self._measurements = SqlMeasurements(shared)
+        self._state = open_state(settings)
+        self._closers.append(self._state.close)
+        self._metrics = Metrics()
+        self._reconciler = Reconciler(self._state, LedgerReads(self._ledger.engine))
+        self._champions = Champions(ReleasesFolder(settings.home), self._batch_of, self._prepare)
+        self._threads = OwnThread("live state"), OwnThread("feature store"), OwnThread("ledger")
+        self._closers += [thread.close for thread in self._threads]
+        self._housekeeping = Housekeeping(self._chores())
+        self._closers.append(self._housekeeping.stop)
+        self._budget_ms = settings.budget_ms
+
+    def start(self) -> Wired:
+        """Load the champions, bring the live state up to date, begin housekeeping. Takes as long as the log's tail."""
+        self._follow()
+        self._show()
+        self._housekeeping.start()
+        source = Source(now_micros, _new_decision_id)
+        state_thread, batch_thread, ledger_thread = self._threads
+        ports = Ports(
+            state=self._state,
+            ledger=self._ledger,
+            state_thread=state_thread,
+            batch_thread=batch_thread,
+            ledger_thread=ledger_thread,
+        )
+        return Wired(
+            decider=Decider(ports, self._budget_ms, source),
+            champions=self._champions,
+            callers=self._keys,
+            vault=HomeVault(self._home),
+            metrics=self._metrics,
+            source=source,
+            not_ready=self._not_ready,
+            openapi=document(),
+        )
+
+    def close(self) -> None:
+        """Finish what was accepted, then let go of everything, last opened first."""
+        while self._closers:
+            self._closers.pop()()
+
+    def _chores(self) -> tuple[Chore, ...]:
+        return (
+            Chore("following promotions", 1, self._follow),
+            Chore("following keys", 4, self._keys.reload),
+            Chore("showing measurements", 20, self._show),
+            Chore("reconciling", 60, self._reconcile),
+        )
+
+    def _follow(self) -> None:
+        if self._champions.refresh():
+            settle_memory()
+        self._metrics.ready(not self._not_ready())
+
+    def _show(self) -> None:
+        self._metrics.measured.take(self._measurements.latest())
+
+    def _reconcile(self) -> None:
+        for module, tenant_id in self._champions.all():
+            repaired = self._reconciler.meanwhile(tenant_id, module)
+            if repaired:
+                log.warning("live state of %s for %s: %s", module, tenant_id, repaired)
+
+    def _prepare(self, module: str, tenant_id: str) -> None:
+        """Before a tenant's first decision: its live state as log and ledger have it, and a key to call with."""
+        folder = Places(self._home, module, tenant_id).log
+        if log_end(folder) > self._state.mark(tenant_id, module).log_seq:
+            built = rebuild(self._state, tenant_id, module_of(module), folder)
+            log.info("live state of %s for %s: %d events of the log", module, tenant_id, built.events)
+        repaired = self._reconciler.at_start(tenant_id, module)
+        if repaired:
+            log.warning("live state of %s for %s: %s", module, tenant_id, repaired)
+        key_file = self._keys.first(tenant_id, now_micros())
+        if key_file is not None:
+            log.info("the API key of tenant %s is in %s", tenant_id, key_file)
+
+    def _batch_of(self, release: Loaded, tenant_id: str) -> BatchFeatures:
+        if not release.reads_batch:
+            return NoBatch()
+        places = Places(self._home, release.module.name, tenant_id)
+        return Reopened(lambda: _feast_store(places, release))
+
+    def _not_ready(self) -> tuple[str, ...]:
+        reasons = tuple(self._champions.reasons.values())
+        return reasons if self._champions.all() else (*reasons, "no release decides anything yet: promote one")
+
+
+def open_state(settings: Settings) -> SqliteState:
+    """The live state that the URL's scheme chooses."""
+    url = sa.make_url(settings.state_url)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        raise InvalidInput(
+            f"FRADECT_STATE_URL={settings.state_url!r}: give sqlite:///<path>", field="FRADECT_STATE_URL"
+        )
+    return SqliteState(Path(url.database), MODULES.values())
+
+
+def _feast_store(places: Places, release: Loaded) -> BatchFeatures:
+    """Feast's door, loaded only by a service whose contract has something to read there: it takes seconds."""
+    door = importlib.import_module("fradect.adapters.feast_store")
+    store: BatchFeatures = door.FeastStore(places, release.module, release.contract, release.policy.freshness_days)
+    return store
+
+
+def now_micros() -> int:
+    return time.time_ns() // 1000
+
+
+def _new_decision_id() -> str:
+    """Sorts by time, so that the ledger's index grows at its end."""
+    return f"dec_{now_micros():013x}{secrets.token_hex(5)}"
