@@ -16,7 +16,7 @@ from flows.pipeline import pipeline as run_pipeline
 from flows.progress import advance, shown, stage
 from flows.promote import promote as promote_release
 from flows.train import train as train_release
-from flows.wiring import check_place, raw_folder
+from flows.wiring import raw_folder, workshop
 from fradect.errors import InvalidInput
 from fradect.simulate import Scenario, write
 
@@ -29,7 +29,7 @@ UNTIL = typer.Option(help="Leave out events from this moment on: 2018-09-01 or 2
 JSON = typer.Option("--json", help="Write the figures to this file as well.")
 
 
-def simulate(  # noqa: PLR0913  one option each
+def simulate(  # noqa: PLR0913, PLR0917  one option each
     out: Annotated[Path | None, typer.Option(help="Folder for the daily files; default under FRADECT_HOME.")] = None,
     events: Annotated[int, typer.Option(min=1_000, max=1_000_000_000, help="How many purchases.")] = 120_000,
     days: Annotated[int, typer.Option(min=7, max=3_650, help="Over how many days.")] = 120,
@@ -44,9 +44,10 @@ def simulate(  # noqa: PLR0913  one option each
     The same options give the same files, byte for byte. Import them with `fradect import --mapping simulator`.
     """
     folder = out or raw_folder("simulated")
+    first = _day("start", start)
     scenario = Scenario(
         seed=seed,
-        start=_day("start", start),
+        start=first,
         days=days,
         events=events,
         customers=max(200, events // 20),
@@ -57,7 +58,7 @@ def simulate(  # noqa: PLR0913  one option each
     with shown(), stage("simulate") as result:
         summary = write(scenario, folder, on_day=lambda done, total: advance(done, total, f"day {done} of {total}"))
         result.words = f"{summary.events:,} purchases, {summary.fraud:,} of them fraud, in {folder}"
-    screen.summary(summary, folder)
+    screen.simulated(summary, folder)
 
 
 def import_(
@@ -72,8 +73,8 @@ def import_(
     Importing the same file twice changes nothing. A folder is read file by file, in order of name.
     """
     with shown():
-        place = ingest(str(path), mapping, until, max_rejected)
-    screen.imported(place.report, json)
+        report = ingest(str(path), mapping, until, max_rejected)
+    screen.imported(report, json)
 
 
 def pipeline(
@@ -86,7 +87,7 @@ def pipeline(
     """Raw files in, a proven release out: ingest, validate, materialise, train, evaluate, promote."""
     with shown():
         outcome = run_pipeline(str(source), mapping, until, trials, seed)
-    screen.outcome(outcome)
+    screen.outcome(workshop(outcome.module, outcome.tenant), outcome)
 
 
 def train(
@@ -96,12 +97,12 @@ def train(
     seed: Annotated[int, SEED] = 7,
 ) -> None:
     """Train a candidate on what the log holds and evaluate it. Nothing is promoted."""
-    check_place(module, tenant)
+    shop = workshop(module, tenant)
     with shown():
         materialise(module, tenant)
         release_id = train_release(module, tenant, trials, seed)
         evaluate(module, tenant, release_id, seed)
-    screen.candidate(release_id)
+    screen.candidate(shop, release_id)
 
 
 def promote(
@@ -110,7 +111,7 @@ def promote(
     tenant: Annotated[str, TENANT] = "demo",
 ) -> None:
     """Make a release champion when its gates pass: better, fair, and live equal to history; say why when not."""
-    check_place(module, tenant)
+    workshop(module, tenant)
     with shown():
         promoted, reason = promote_release(module, tenant, release)
     Console().print(f"[bold]{release}[/bold] {'is champion' if promoted else 'stays a candidate'}: {reason}")
@@ -127,7 +128,7 @@ def drift(
 
     Exit code 0 without drift or without enough data, 1 with drift.
     """
-    check_place(module, tenant)
+    workshop(module, tenant)
     with shown():
         report = measure_drift(module, tenant)
     screen.drift(report, json)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from flows.evidence import Candidate
 from flows.wiring import Workshop
-from flows.wiring.training_sets import read_training_set
+from flows.wiring.training_sets import read
 from fradect.features.contract import Contract
 from fradect.types import DAY, Event
 from training.dataset import Dataset, SplitPlan
@@ -23,7 +23,7 @@ def load_dataset(shop: Workshop, contract: Contract) -> Dataset:
     Without the second condition the newest events would be those whose fraud was found fast, and no others.
     """
     path = shop.places.training_set(contract)
-    dataset = Dataset(**read_training_set(path, shop.module, contract))
+    dataset = Dataset(**read(path, shop.module, contract))
     now = time.time_ns() // 1000
     old_enough = dataset.time + plan_of(dataset).delay <= now
     return replace(dataset, labelled=dataset.labelled & (dataset.known_at <= now) & old_enough)

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from flows.wiring import leave as leave_bytes
+from flows.wiring import leave_bytes
 from fradect.errors import NotFound
 from fradect.types import Verdict
 from training.fit import TrainingFacts
@@ -30,7 +30,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Metrics on the test events as (value, low, high), absent where undefined; money in the base currency's minor units."""
+    """Metrics on the test events as (value, low, high); None is undefined, money is minor units.
+
+    `champion`: the release it was compared with on the same events, if there was one.
+    """
 
     release_id: str
     metrics: dict[str, tuple[float | None, float | None, float | None]]
@@ -38,6 +41,7 @@ class Measured:
     test_events: int
     test_fraud: int
     base_currency: str
+    champion: str | None = None
     mlflow_run: str | None = None
     mlflow_version: str | None = None
 

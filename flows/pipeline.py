@@ -16,6 +16,8 @@ from flows.validate import validate
 class Outcome:
     """How a run ended: the candidate, and whether it is champion now (if not, why)."""
 
+    module: str
+    tenant: str
     release_id: str
     promoted: bool
     reason: str
@@ -27,9 +29,9 @@ def pipeline(source: str, mapping: str, until: str | None = None, trials: int = 
     `source`: a CSV or Parquet file, or a folder of them; `mapping`: its YAML; `until`: leave out events from
     this moment (ISO 8601, UTC) on.
     """
-    place = ingest(source, mapping, until)
-    validate(place.module, place.tenant)
-    return retrain(place.module, place.tenant, trials, seed)
+    imported = ingest(source, mapping, until)
+    validate(imported.module, imported.tenant)
+    return retrain(imported.module, imported.tenant, trials, seed)
 
 
 def retrain(module: str, tenant: str, trials: int = 12, seed: int = 7) -> Outcome:
@@ -38,7 +40,7 @@ def retrain(module: str, tenant: str, trials: int = 12, seed: int = 7) -> Outcom
     release_id = train(module, tenant, trials, seed)
     evaluate(module, tenant, release_id, seed)
     promoted, reason = promote(module, tenant, release_id)
-    return Outcome(release_id, promoted, reason)
+    return Outcome(module, tenant, release_id, promoted, reason)
 
 
 pipeline_flow = flow(name="pipeline", log_prints=True)(pipeline)

@@ -3,14 +3,17 @@
 import time
 from importlib.metadata import version
 
-from flows.data import load_dataset, plan_of
+from flows.data import load_dataset, past_events, plan_of
 from flows.evidence import Candidate, leave
 from flows.progress import advance
 from flows.progress import stage as announced
 from flows.stage import stage
 from flows.wiring import Workshop, workshop
+from fradect.judgement import load
+from fradect.past import decide_past
 from fradect.policy import Policy, choose_thresholds, to_scores
 from fradect.release import Release
+from fradect.scoring import Calibrator
 from fradect.settings import PROJECT
 from training.calibrate import calibrate
 from training.dataset import Dataset, Splits, split
@@ -41,18 +44,26 @@ def train(module: str, tenant: str, trials: int = 12, seed: int = 7) -> str:
 
 
 def _release(shop: Workshop, dataset: Dataset, splits: Splits, trained: Trained) -> Release:
+    """Thresholds are chosen on calibration events, on the scores that rules and model give them together."""
     chosen = dataset.rows(splits.calibration)
-    margins = trained.margins["calibration"]
-    calibrator = calibrate(margins, chosen.label)
-    scores = to_scores(calibrator.probability(margins))
-    review, decline = choose_thresholds(shop.module.costs, scores, chosen.amount, chosen.label)
+    calibrator = calibrate(trained.margins["calibration"], chosen.label)
+    probability = calibrator.probability(trained.margins["calibration"])
+    costs = shop.module.costs
+    by_model = choose_thresholds(costs, to_scores(probability), chosen.amount, probability)
+    provisional = _assembled(shop, trained.model, calibrator, by_model)
+    events = past_events(shop, int(chosen.time.min()), set(chosen.event_id))
+    scores = decide_past(load(provisional), events, chosen.matrix).score
+    return _assembled(shop, trained.model, calibrator, choose_thresholds(costs, scores, chosen.amount, probability))
+
+
+def _assembled(shop: Workshop, model: bytes, calibrator: Calibrator, thresholds: tuple[int, int]) -> Release:
     return Release(
         module=shop.module.name,
         contract=shop.contract,
-        model=trained.model,
+        model=model,
         calibrator=calibrator,
         rulebook=(PROJECT / "rulebooks" / shop.module.rulebook).read_bytes(),
-        policy=Policy(review, decline, shop.facts.base_currency, shop.module.costs),
+        policy=Policy(*thresholds, shop.facts.base_currency, shop.module.costs),
         engines={name: version(name) for name in ("xgboost-cpu", "zen-engine", "numpy")},
     )
 

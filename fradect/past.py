@@ -1,6 +1,7 @@
 """A whole release over past events: the model for all of them at once, then rules and policy event by event."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +14,22 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-def decide_past(release: Loaded, events: Iterable[Event], matrix: Floats) -> tuple[Floats, Ints]:
-    """(calibrated probability, Action) of each event; `matrix`: its vectors, (n, features) in contract order."""
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a release makes of n events: calibrated probability, score (0 to 1000) and Action of each."""
+
+    probability: Floats
+    score: Ints
+    action: Ints
+
+
+def decide_past(release: Loaded, events: Iterable[Event], matrix: Floats) -> Past:
+    """Decide events as the service would; `matrix`: their vectors in the same order, (n, features)."""
     probability = release.model.probability(matrix)
-    chosen = np.empty(probability.size, np.int64)
+    score, action = np.empty(probability.size, np.int64), np.empty(probability.size, np.int64)
     names = release.contract.names
     for i, (event, values) in enumerate(zip(events, matrix.tolist(), strict=True)):
-        found = release.rules.find(event, Vector(names, tuple(values)))
-        score = combine(float(probability[i]), found.effects, release.policy)
-        chosen[i] = decide(score, found.effects, release.policy)
-    return probability, chosen
+        effects = release.rules.find(event, Vector(names, tuple(values))).effects
+        score[i] = combine(float(probability[i]), effects, release.policy)
+        action[i] = decide(int(score[i]), effects, release.policy)
+    return Past(probability, score, action)

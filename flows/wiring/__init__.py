@@ -78,7 +78,7 @@ def workshop(module: str, tenant: str) -> Workshop:
     )
 
 
-def leave(path: Path, raw: bytes) -> None:
+def leave_bytes(path: Path, raw: bytes) -> None:
     """Write a file, whole or not at all."""
     with publishing(path) as staging:
         staging.write_bytes(raw)

@@ -8,6 +8,8 @@ from fradect.adapters.importing import ImportOptions, ImportReport, import_path
 from fradect.mapping import load_mapping
 from fradect.settings import Settings
 
+__all__ = ["ImportReport", "bring_in"]
+
 
 def bring_in(source: str, mapping: str, until: int | None, max_rejected: float) -> ImportReport:
     """Import a file or folder by a mapping's path or name, under FRADECT_HOME."""

@@ -1,0 +1,126 @@
+"""What commands show when they are done: tables for people, the same figures as JSON for machines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from flows.evidence import Candidate, Measured, Verdicts, recall
+from flows.monitor import DriftFound
+from flows.pipeline import Outcome
+from flows.wiring import Workshop
+from flows.wiring.intake import ImportReport
+from fradect.simulate import Summary
+from fradect.types import Verdict
+from training.card import NAMES, money
+
+_COLOUR = {"pass": "green", "fail": "red", "not enough data": "yellow"}
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """First column to the left, figures to the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        made.add_column(column, justify="left" if i == 0 else "right")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def leave_json(path: Path | None, figures: Mapping[str, Any]) -> None:
+    """The same figures for machines, where asked for."""
+    if path is not None:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1))
+
+
+def simulated(summary: Summary, folder: Path) -> None:
+    rows = [(name.replace("_", " "), f"{count:,}") for name, count in summary.by_pattern.items()]
+    console = Console()
+    console.print(table(f"{summary.events:,} purchases over {summary.days} days", ("pattern", "purchases"), rows))
+    console.print(f"Next: [bold]fradect pipeline {folder} --mapping simulator[/bold]")
+
+
+def imported(report: ImportReport, json: Path | None) -> None:
+    counts = ("rows", "accepted", "rejected", "duplicates", "held_back", "already", "outcomes")
+    rows = [(name.replace("_", " "), f"{getattr(report, name):,}") for name in counts]
+    rows += [(f"rejected: {reason}", f"{count:,}") for reason, count in sorted(report.by_reason.items())]
+    console = Console()
+    title = f"{report.files} files into tenant {report.tenant}, {report.skipped} of them imported before"
+    console.print(table(title, ("", "rows"), rows))
+    if report.quarantine is not None:
+        console.print(f"Rejected rows with reason and row number: {report.quarantine}")
+    leave_json(json, {**asdict(report), "quarantine": report.quarantine and str(report.quarantine)})
+
+
+def candidate(shop: Workshop, release_id: str) -> None:
+    """A release's metrics and verdicts, and what to do next."""
+    console = Console()
+    console.print(Group(*release_lines(shop, release_id)))
+    console.print(f"Card and plots: {shop.evidence(release_id)}")
+    console.print(f"Next: [bold]fradect promote {release_id} --tenant {shop.tenant}[/bold]")
+
+
+def outcome(shop: Workshop, found: Outcome) -> None:
+    console = Console()
+    console.print(Group(*release_lines(shop, found.release_id)))
+    colour = "green" if found.promoted else "yellow"
+    state = "is champion" if found.promoted else "stays a candidate"
+    console.print(f"[bold]{found.release_id}[/bold] [{colour}]{state}[/{colour}]: {found.reason}")
+
+
+def release_lines(shop: Workshop, release_id: str) -> list[Table | Text]:
+    """Metrics with intervals and gates with reasons."""
+    folder = shop.evidence(release_id)
+    measured, verdicts = recall(folder, Measured), recall(folder, Verdicts)
+    made = recall(folder, Candidate)
+    title = f"{release_id}: {made.contract} for {made.tenant}, {measured.test_events:,} test events"
+    rows = [(NAMES[name], *_span(name, span, measured.base_currency)) for name, span in measured.metrics.items()]
+    return [
+        table(title, ("on events it never saw", "value", "95 % interval"), rows),
+        Text(),
+        gates(verdicts.verdicts),
+    ]
+
+
+def gates(verdicts: Sequence[Verdict]) -> Table:
+    made = Table(header_style="dim", box=None, pad_edge=False)
+    for name in ("gate", "verdict", "why"):
+        made.add_column(name)
+    for verdict in verdicts:
+        made.add_row(verdict.gate, Text(verdict.result, style=_COLOUR[verdict.result]), verdict.reason)
+    return made
+
+
+def drift(found: DriftFound, json: Path | None) -> None:
+    """The answer, the columns furthest beyond their limit, and where the pictures are."""
+    verdict = found.verdict
+    rows = [
+        (column.name, f"{column.value:.3f}", f"{column.threshold:.3f}", "drift" if column.drifted else "")
+        for column in verdict.columns[:10]
+    ]
+    console = Console()
+    console.print(
+        Panel(f"[bold]{verdict.answer}[/bold]: {verdict.reason}", title=f"{found.release_id} on live traffic")
+    )
+    if rows:
+        console.print(table("Furthest first", ("column", "PSI", "limit", ""), rows))
+    console.print(f"Report: {found.page}\nVerdict: {found.file}")
+    if json is not None:
+        json.write_bytes(verdict.to_json())
+
+
+def _span(name: str, span: tuple[float | None, float | None, float | None], currency: str) -> tuple[str, str]:
+    value, low, high = (_figure(name, figure, currency) for figure in span)
+    return value, f"{low} to {high}" if span[1] is not None else ""
+
+
+def _figure(name: str, figure: float | None, currency: str) -> str:
+    if figure is None:
+        return "undefined"
+    return money(figure, currency) if name == "money_saved" else f"{figure:.4f}"
