@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console, Group
@@ -12,13 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.evidence import Candidate, Measured, Verdicts, recall
-from flows.monitor import DriftFound
-from flows.pipeline import Outcome
 from flows.wiring import Workshop
-from flows.wiring.intake import ImportReport
-from fradect.simulate import Summary
 from fradect.types import Verdict
 from training.card import NAMES, money
+
+if TYPE_CHECKING:  # a screen must not load the packages behind what it shows
+    from flows.monitor import DriftFound
+    from flows.pipeline import Outcome
+    from flows.wiring.intake import ImportReport
+    from fradect.simulate import Summary
 
 _COLOUR = {"pass": "green", "fail": "red", "not enough data": "yellow"}
 
@@ -39,14 +41,14 @@ def leave_json(path: Path | None, figures: Mapping[str, Any]) -> None:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1))
 
 
-def simulated(summary: Summary, folder: Path) -> None:
+def simulated(summary: "Summary", folder: Path) -> None:
     rows = [(name.replace("_", " "), f"{count:,}") for name, count in summary.by_pattern.items()]
     console = Console()
     console.print(table(f"{summary.events:,} purchases over {summary.days} days", ("pattern", "purchases"), rows))
     console.print(f"Next: [bold]fradect pipeline {folder} --mapping simulator[/bold]")
 
 
-def imported(report: ImportReport, json: Path | None) -> None:
+def imported(report: "ImportReport", json: Path | None) -> None:
     counts = ("rows", "accepted", "rejected", "duplicates", "held_back", "already", "outcomes")
     rows = [(name.replace("_", " "), f"{getattr(report, name):,}") for name in counts]
     rows += [(f"rejected: {reason}", f"{count:,}") for reason, count in sorted(report.by_reason.items())]
@@ -66,7 +68,7 @@ def candidate(shop: Workshop, release_id: str) -> None:
     console.print(f"Next: [bold]fradect promote {release_id} --tenant {shop.tenant}[/bold]")
 
 
-def outcome(shop: Workshop, found: Outcome) -> None:
+def outcome(shop: Workshop, found: "Outcome") -> None:
     console = Console()
     console.print(Group(*release_lines(shop, found.release_id)))
     colour = "green" if found.promoted else "yellow"
@@ -97,7 +99,7 @@ def gates(verdicts: Sequence[Verdict]) -> Table:
     return made
 
 
-def drift(found: DriftFound, json: Path | None) -> None:
+def drift(found: "DriftFound", json: Path | None) -> None:
     """The answer, the columns furthest beyond their limit, and where the pictures are."""
     verdict = found.verdict
     rows = [

@@ -24,16 +24,22 @@ class Command(NamedTuple):
 
 
 COMMANDS: Mapping[str, Command] = {
-    "simulate": Command("flows.commands:simulate", "Make a history of purchases, fraud among them, to try things on."),
-    "import": Command("flows.commands:import_", "Bring CSV or Parquet files into the event log."),
-    "pipeline": Command("flows.commands:pipeline", "Run everything: ingest, validate, materialise, train, promote."),
-    "train": Command("flows.commands:train", "Train a candidate release on the log, evaluate it, write its card."),
-    "promote": Command("flows.commands:promote", "Make a release champion, if its gates pass."),
-    "serve": Command("serving.commands:serve", "Start the scoring service over HTTP."),
-    "score": Command("serving.commands:score", "Send one purchase to the running service and show its decision."),
-    "drift": Command("flows.commands:drift", "Compare live traffic with what the champion was trained on."),
-    "release": Command("flows.release_commands:app", "List releases, or show one: parts, metrics, verdicts."),
-    "demo": Command("flows.demo:demo", "The whole story on one screen; `make demo` calls it."),
+    "simulate": Command(
+        "flows.commands.simulate:simulate", "Make a history of purchases, fraud among them, to try things on."
+    ),
+    "import": Command("flows.commands.import_:import_", "Bring CSV or Parquet files into the event log."),
+    "pipeline": Command(
+        "flows.commands.pipeline:pipeline", "Run everything: ingest, validate, materialise, train, promote."
+    ),
+    "train": Command(
+        "flows.commands.train:train", "Train a candidate release on the log, evaluate it, write its card."
+    ),
+    "promote": Command("flows.commands.promote:promote", "Make a release champion, if its gates pass."),
+    "serve": Command("serving.commands.serve:serve", "Start the scoring service over HTTP."),
+    "score": Command("serving.commands.score:score", "Send one purchase to the running service and show its decision."),
+    "drift": Command("flows.commands.drift:drift", "Compare live traffic with what the champion was trained on."),
+    "release": Command("flows.commands.release:app", "List releases, or show one: parts, metrics, verdicts."),
+    "demo": Command("flows.commands.demo:demo", "The whole story on one screen; `make demo` calls it."),
 }
 
 

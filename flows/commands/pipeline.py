@@ -1,0 +1,25 @@
+"""`fradect pipeline`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows import screen
+from flows.commands.options import MAPPING, SEED, TRIALS, UNTIL
+from flows.pipeline import pipeline as run_pipeline
+from flows.progress import shown
+from flows.wiring import workshop
+
+
+def pipeline(
+    source: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of them.")],
+    mapping: Annotated[str, MAPPING],
+    until: Annotated[str | None, UNTIL] = None,
+    trials: Annotated[int, TRIALS] = 12,
+    seed: Annotated[int, SEED] = 7,
+) -> None:
+    """Raw files in, a proven release out: ingest, validate, materialise, train, evaluate, promote."""
+    with shown():
+        outcome = run_pipeline(str(source), mapping, until, trials, seed)
+    screen.outcome(workshop(outcome.module, outcome.tenant), outcome)

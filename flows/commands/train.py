@@ -1,0 +1,26 @@
+"""`fradect train`."""
+
+from typing import Annotated
+
+from flows import screen
+from flows.commands.options import MODULE, SEED, TENANT, TRIALS
+from flows.evaluate import evaluate
+from flows.materialise import materialise
+from flows.progress import shown
+from flows.train import train as train_release
+from flows.wiring import workshop
+
+
+def train(
+    module: Annotated[str, MODULE] = "ecommerce",
+    tenant: Annotated[str, TENANT] = "demo",
+    trials: Annotated[int, TRIALS] = 12,
+    seed: Annotated[int, SEED] = 7,
+) -> None:
+    """Train a candidate on what the log holds and evaluate it. Nothing is promoted."""
+    shop = workshop(module, tenant)
+    with shown():
+        materialise(module, tenant)
+        release_id = train_release(module, tenant, trials, seed)
+        evaluate(module, tenant, release_id, seed)
+    screen.candidate(shop, release_id)
