@@ -23,14 +23,14 @@ class Campaign:
     plan: Callable[[Today, int], Purchases]
 
 
-FRIENDLY_SHARE = 0.08
+FRIENDLY_SHARE = 0.06
 """The rest of all fraud: honest purchases that the buyer disowns. Nothing foretells them."""
 
 CAMPAIGNS = (
     Campaign(Pattern.CARD_TESTING, 0.22, 0.06, 11.1, patterns.card_testing),
-    Campaign(Pattern.ACCOUNT_TAKEOVER, 0.19, 0.33, 3.4, patterns.account_takeover),
+    Campaign(Pattern.ACCOUNT_TAKEOVER, 0.20, 0.34, 3.4, patterns.account_takeover),
     Campaign(Pattern.SHARED_DEVICE_RING, 0.20, 0.29, 10.5, patterns.shared_device_ring),
-    Campaign(Pattern.STOLEN_CARD, 0.19, 0.12, 8.0, patterns.stolen_card),
+    Campaign(Pattern.STOLEN_CARD, 0.20, 0.13, 8.0, patterns.stolen_card),
     Campaign(Pattern.REFUND_ABUSE, 0.12, 0.12, 8.5, patterns.refund_abuse),
 )
 

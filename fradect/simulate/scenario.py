@@ -47,6 +47,8 @@ class Scenario:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InvalidInput(f"{name} is {value}; give a value from {low} to {high}", name)
+        if not 1980 <= self.start.year <= 2200:
+            raise InvalidInput(f"start is {self.start}; give a day from 1980 to 2200", "start")
         if self.drift_at is not None and not self.start <= self.drift_at < self.day(self.days):
             raise InvalidInput(
                 f"drift_at is {self.drift_at}; give a day from {self.start} to {self.day(self.days - 1)}",

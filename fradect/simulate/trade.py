@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +50,8 @@ def simulate(scenario: Scenario) -> Iterator[pa.Table]:
         yield to_table(world, texts, scenario.day(day), ordered, aftermath(world, day, ordered))
 
 
-def write(scenario: Scenario, folder: Path, on_day: Callable[[date, int], None] | None = None) -> Summary:
-    """Daily files `YYYY-MM-DD.parquet`, each complete or not there; `on_day` is told every day and its rows.
+def write(scenario: Scenario, folder: Path, on_day: Callable[[int, int], None] | None = None) -> Summary:
+    """Daily files `YYYY-MM-DD.parquet`, each complete or not there; `on_day` is told how many are, and of how many.
 
     Raises Conflict when the folder holds Parquet files of other days, which would be read as one trade with these.
     """
@@ -60,12 +59,12 @@ def write(scenario: Scenario, folder: Path, on_day: Callable[[date, int], None] 
     days = [scenario.day(index) for index in range(scenario.days)]
     _refuse_others(folder, {f"{day}.parquet" for day in days})
     counts = {pattern.name.lower(): 0 for pattern in Pattern}
-    for day, table in zip(days, simulate(scenario), strict=True):
+    for done, (day, table) in enumerate(zip(days, simulate(scenario), strict=True), start=1):
         _write_day(folder / f"{day}.parquet", table)
         for counted in pc.value_counts(table["fraud_pattern"]).to_pylist():
             counts[counted["values"]] += counted["counts"]
         if on_day is not None:
-            on_day(day, table.num_rows)
+            on_day(done, len(days))
     return Summary(len(days), sum(counts.values()), counts)
 
 
