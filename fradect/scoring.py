@@ -47,6 +47,7 @@ class Scorer:
         self._booster.set_param({"nthread": threads})
         self._calibrator = calibrator
         self._types = feature_types(contract)
+        self._threads = threads
 
     def probability(self, matrix: Matrix) -> Floats:
         """Calibrated probability of each row of (n, features), columns in contract order, NaN missing."""
@@ -58,7 +59,8 @@ class Scorer:
 
         They add up: baseline + sum(contributions) = slope * margin + intercept.
         """
-        matrix = xgb.DMatrix(np.array([row], np.float64), feature_types=self._types, enable_categorical=True)
+        values = np.array([row], np.float64)
+        matrix = xgb.DMatrix(values, feature_types=self._types, enable_categorical=True, nthread=self._threads)
         parts = np.asarray(self._booster.predict(matrix, pred_contribs=True)[0], np.float64)
         baseline = self._calibrator.slope * float(parts[-1]) + self._calibrator.intercept
         return self._calibrator.slope * parts[:-1], baseline

@@ -29,7 +29,8 @@ class OwnThread:
         self._waiting += 1
         future = self._executor.submit(function, *args, **kwargs)
         future.add_done_callback(self._done)
-        return await asyncio.wait_for(asyncio.wrap_future(future), within)
+        async with asyncio.timeout(within):
+            return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Finish what was accepted."""

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from fradect.adapters.chain import GENESIS, link
 from fradect.adapters.database import OnlyWriter, migrate, open_database, sqlite_path
+from fradect.adapters.prepared import Prepared
 from fradect.adapters.tables import events, outbox, risk_decisions, transactions
 from fradect.errors import Unavailable
 from fradect.ports import Record, Stored
@@ -18,8 +19,14 @@ from fradect.types import Action, Event
 STATUS = {Action.APPROVE: "approved", Action.REVIEW: "in_review", Action.DECLINE: "declined"}
 _ABOUT = ("merchant_id", "payment_method", "channel")  # what a transaction's metadata repeats of its event
 
+_LATER = frozenset({"outcome", "outcome_updated_at", "delivered_at"})  # and the outbox numbers its rows itself
+
 _json = msgspec.json.Encoder(order="deterministic")
-_STORED = sa.select(risk_decisions.c.id, risk_decisions.c.request_digest, risk_decisions.c.answer)
+_STORED = sa.select(risk_decisions.c.id, risk_decisions.c.request_digest, risk_decisions.c.answer).where(
+    risk_decisions.c.tenant_id == sa.bindparam("tenant"),
+    risk_decisions.c.module == sa.bindparam("in_module"),
+    risk_decisions.c.entity_id == sa.bindparam("entity"),
+)
 
 
 class SqlLedger:
@@ -33,6 +40,16 @@ class SqlLedger:
         if self._only is not None:
             self._only.take()
         self._writer = writer
+        dialect = self.engine.dialect
+        self._find = Prepared(_STORED, dialect)
+        self._insert = {
+            table.name: Prepared(
+                table.insert(),
+                dialect,
+                [c.name for c in table.columns if c.name not in _LATER and c is not outbox.c.id],
+            )
+            for table in (events, risk_decisions, transactions, outbox)
+        }
         self._turn = threading.Lock()
         self._head: _Head | None = None
         try:
@@ -48,11 +65,10 @@ class SqlLedger:
             self._only.release()
 
     def find(self, tenant_id: str, module: str, event_id: str) -> Stored | None:
-        table = risk_decisions.c
-        same = sa.and_(table.tenant_id == tenant_id, table.module == module, table.entity_id == event_id)
+        whose = {"tenant": tenant_id, "in_module": module, "entity": event_id}
         try:
             with self.engine.connect() as connection:
-                row = connection.execute(_STORED.where(same)).one_or_none()
+                row = self._find.run(connection, whose).one_or_none()
         except sa.exc.DBAPIError as error:
             raise _gone(error) from error
         return None if row is None else Stored(*row)
@@ -73,13 +89,13 @@ class SqlLedger:
             with self.engine.begin() as connection:
                 head = head or self._read_head(connection)
                 event = event_row(record.event, record.decision.seq)
-                connection.execute(events.insert(), event)
+                self._insert["events"].run(connection, event)
                 decision = decision_row(record, self._writer, head)
                 decision["row_hash"] = link(head.hash, event, decision)
-                connection.execute(risk_decisions.insert(), decision)
+                self._insert["risk_decisions"].run(connection, decision)
                 if "currency" in record.event.fields:
-                    connection.execute(transactions.insert(), _transaction_row(record))
-                connection.execute(outbox.insert(), _outbox_row(record))
+                    self._insert["transactions"].run(connection, _transaction_row(record))
+                self._insert["outbox"].run(connection, _outbox_row(record))
             self._head = _Head(decision["chain_seq"], decision["row_hash"])
 
     def _read_head(self, connection: sa.Connection) -> "_Head":
