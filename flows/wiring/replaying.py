@@ -21,9 +21,10 @@ def replay_sample(shop: Workshop, contract: Contract, since: int, most: int, see
     rows = _draw(shop, contract, since, most, seed)
     seqs = dict(zip(rows["event_id"].to_pylist(), rows["seq"].to_pylist(), strict=True))
     sample = [Sampled(seqs[event.event_id], event) for event in past_events(shop, since, set(seqs))]
+    field_of = shop.module.entities
     keys = {
-        entity: sorted({str(key) for s in sample if (key := s.event.fields.get(field)) is not None})
-        for entity, field in shop.module.entities.items()
+        entity: sorted({str(key) for s in sample if (key := s.event.fields.get(field_of[entity])) is not None})
+        for entity in contract.entities
     }
     with scratch(shop.home) as folder:
         state = SqliteState(folder / "state.db", [shop.module])

@@ -233,3 +233,28 @@ MODULE = Module(
         loss=1.0, margin=0.15, insult_fixed=50_000, review_fixed=15_000, review_catch=0.85, review_insult=0.02
     ),
 )
+
+# Canonical field -> where a caller sends it in the body of a score request.
+REQUEST_PATHS = MappingProxyType(
+    {
+        "amount": "transaction.amount",
+        "currency": "transaction.currency",
+        "customer_id": "transaction.customer_id",
+        "merchant_id": "transaction.merchant_id",
+        "device_id": "transaction.device.id",
+        "card_token": "transaction.card.token",
+        "ip": "transaction.device.ip",
+        "payment_method": "transaction.payment_method",
+        "channel": "context.channel",
+        "browser": "transaction.device.browser",
+        "source": "transaction.source",
+        "ip_country": "transaction.device.ip_country",
+        "billing_country": "transaction.card.country",
+        "shipping_country": "transaction.shipping_address.country",
+        "signup_at": "transaction.customer.signup_at",
+        "email": "transaction.customer.email",
+        "phone": "transaction.customer.phone",
+        "full_name": "transaction.customer.full_name",
+        "shipping_address": "transaction.shipping_address.text",
+    }
+)

@@ -1,0 +1,114 @@
+"""`fradect demo`: the whole story, from history to decisions over HTTP, and one screen that tells it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from flows.commands.options import SEED, TRIALS
+from flows.demo_screen import Told, tell
+from flows.monitor import drift
+from flows.pipeline import pipeline
+from flows.progress import advance, shown, stage
+from flows.traffic import Answers, hold_back, send
+from flows.wiring import mapping_file, raw_folder, workshop
+from fradect.errors import InvalidInput, Unavailable
+from fradect.mapping import load_mapping
+from fradect.settings import Settings
+from fradect.simulate import Scenario, write
+
+REQUESTS = 200
+
+
+def demo(  # noqa: PLR0913, PLR0917  one option each
+    data: Annotated[Path | None, typer.Option(help="CSV or Parquet, file or folder; default: simulated.")] = None,
+    mapping: Annotated[str | None, typer.Option(help="Its mapping; default: handbook.")] = None,
+    events: Annotated[int, typer.Option(min=5_000, help="Simulated purchases.")] = 120_000,
+    days: Annotated[int, typer.Option(min=60, help="Simulated days.")] = 120,
+    trials: Annotated[int, TRIALS] = 12,
+    seed: Annotated[int, SEED] = 7,
+) -> None:
+    """History in, a proven release out, decisions over HTTP, a drift report; then one screen.
+
+    The newest 200 purchases are held back from the log and sent to the service as they would have come.
+    """
+    started = time.monotonic()
+    with shown():
+        source, name = (data, mapping or "handbook") if data else (_simulated(events, days, seed), "simulator")
+        if not source.exists():
+            raise InvalidInput(f"--data {source}: there is no such file or folder", field="data")
+        held = hold_back(source, load_mapping(mapping_file(name)), REQUESTS)
+        until = datetime.fromtimestamp(held.since / 1e6, UTC).isoformat()
+        outcome = pipeline(str(source), name, until, trials, seed)
+        shop = workshop(outcome.module, outcome.tenant)
+        if shop.releases.champion(outcome.module, outcome.tenant) is None:
+            raise Unavailable(f"no release was promoted: {outcome.reason}")
+        with _service(shop.settings) as url:
+            answers = _purchases(url, shop.settings, outcome.tenant, held.bodies)
+            found = drift(outcome.module, outcome.tenant)
+    tell(Told(shop, outcome, answers, found, time.monotonic() - started))
+
+
+def _simulated(events: int, days: int, seed: int) -> Path:
+    folder = raw_folder(f"simulated-{events}-{days}-{seed}")
+    with stage("simulate") as result:
+        scenario = Scenario(seed=seed, days=days, events=events, customers=max(200, events // 20))
+        summary = write(scenario, folder, lambda done, total: advance(done, total, f"day {done} of {total}"))
+        result.words = f"{summary.events:,} purchases over {days} days, {summary.fraud:,} of them fraud"
+    return folder
+
+
+@contextmanager
+def _service(settings: Settings) -> Iterator[str]:
+    """`fradect serve` as anyone would start it, until the block ends."""
+    url = f"http://{settings.host}:{settings.port}"
+    with stage("serve") as result:
+        log = settings.home / "logs" / "service.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as out:
+            command = [str(Path(sys.executable).parent / "fradect"), "serve", "--log", str(log)]
+            process = subprocess.Popen(command, stdout=out, stderr=out, env=dict(os.environ))
+        try:
+            _await_ready(url, process, log)
+        except BaseException:
+            process.terminate()
+            raise
+        result.words = url
+    try:
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _await_ready(url: str, process: "subprocess.Popen[bytes]", log: Path, patience: float = 120.0) -> None:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            said = log.read_text(errors="replace").strip().splitlines()
+            raise Unavailable(f"the service did not start: {said[-1] if said else 'it said nothing'}")
+        try:
+            if httpx.get(f"{url}/ready", timeout=2, trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise Unavailable(f"the service was not ready within {patience:.0f} s: see {log}")
+
+
+def _purchases(url: str, settings: Settings, tenant: str, bodies: tuple[dict[str, object], ...]) -> Answers:
+    with stage("score") as result:
+        files = [settings.home / "keys" / name for name in (f"api-key-{tenant}", "api-key")]
+        key = next(path.read_text().strip() for path in files if path.is_file())
+        answers = send(url, key, bodies)
+        counts = ", ".join(f"{count} {name}" for name, count in answers.by_outcome.items())
+        result.words = f"{len(answers.milliseconds)} purchases over HTTP: {counts}"
+    return answers

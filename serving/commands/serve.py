@@ -1,0 +1,29 @@
+"""`fradect serve`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fradect.settings import Settings
+from serving.launch import start
+
+
+def serve(
+    log: Annotated[Path | None, typer.Option(help="Where the service's log lines go; default: the terminal.")] = None,
+) -> None:
+    """Start the scoring service and keep it running until interrupted.
+
+    It answers on FRADECT_HOST:FRADECT_PORT (127.0.0.1:8000) as soon as a release is champion. The first start makes
+    an API key for each tenant and leaves it under FRADECT_HOME/keys.
+    """
+    settings = Settings.from_env()
+    running = start(settings, log)
+    Console(stderr=True).print(f"[bold]{running.url}[/bold] answers; Ctrl-C stops it")
+    try:
+        code = running.wait()
+    except KeyboardInterrupt:
+        running.stop()
+        code = 0
+    raise typer.Exit(code)
