@@ -13,6 +13,7 @@ import great_expectations as gx
 import great_expectations.expectations as gxe
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from great_expectations.core import ExpectationSuiteValidationResult, RunIdentifier
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
@@ -21,23 +22,23 @@ from great_expectations.validator.v1_validator import Validator
 from expectations.pages import write_page
 from expectations.report import Failure, QualityReport
 from expectations.rules import Rule, Severity, Suite
-
-SAMPLE = 100_000
-"""Rows that sampled rules look at, at even distances over the table."""
+from expectations.tables import Subject
 
 SHOWN = 5
 """Examples that a failure keeps."""
 
 
-def check(frame: pd.DataFrame, suite: Suite, docs: Path | None = None) -> QualityReport:
-    """What the suite finds in the frame, in the order of its rows; `docs`: the folder that gets its page."""
-    batches = _batch_definition(suite)
-    found = [pair for rules in _together(frame, suite) for pair in _validate(frame, suite, rules, batches)]
-    failures = [_failure(rule, result, frame[suite.row_id]) for rule, result in found if not result.success]
+def check(table: "pd.DataFrame | pa.Table", suite: Suite, docs: Path | None = None) -> QualityReport:
+    """What the suite finds in the table, in the order of its rows; `docs`: the folder that gets its page.
+
+    Of an Arrow table only the columns of one rule at a time become pandas: large ones are best given as such.
+    """
+    subject, batches = Subject(table, suite), _batch_definition(suite)
+    found = [pair for rules in _together(subject) for pair in _validate(subject, rules, batches)]
+    failures = _worst_first(_failure(rule, result, subject) for rule, result in found if not result.success)
     page = docs / f"{suite.name}.html" if docs else None
-    report = QualityReport(
-        suite.name, suite.row_id, len(frame), len(found), _worst_first(failures), str(page) if page else None
-    )
+    shown = str(page) if page else None
+    report = QualityReport(suite.name, suite.row_id, len(subject), len(found), failures, shown)
     if page:
         write_page(page, _render(suite, [result for _, result in found]), report)
     return report
@@ -54,23 +55,21 @@ def _batch_definition(suite: Suite) -> Any:
     return asset.add_batch_definition_whole_dataframe("all")
 
 
-def _together(frame: pd.DataFrame, suite: Suite) -> list[list[Rule]]:
-    """Rules that can be checked, grouped by what they read; of an absent column only that it is absent."""
-    available = set(frame.columns) | {d.name for d in suite.derived if set(d.needs) <= set(frame.columns)}
+def _together(subject: Subject) -> list[list[Rule]]:
+    """Rules that can be checked, grouped by what they read."""
     groups: dict[tuple[tuple[str, ...], bool], list[Rule]] = {}
-    for rule in suite.rules:
-        if rule.expect == "ExpectColumnToExist" or available.issuperset(rule.columns):
-            groups.setdefault((rule.columns, rule.sampled), []).append(rule)
+    for rule in filter(subject.can_check, subject.suite.rules):
+        groups.setdefault((rule.columns, rule.sampled), []).append(rule)
     return list(groups.values())
 
 
-def _validate(frame: pd.DataFrame, suite: Suite, rules: Sequence[Rule], batches: Any) -> list[tuple[Rule, Any]]:
+def _validate(subject: Subject, rules: Sequence[Rule], batches: Any) -> list[tuple[Rule, Any]]:
     """Each rule of a group with its result. The index of a rule travels in `meta`: results come in any order.
 
     `Validator` is what a ValidationDefinition runs; a Batch's own `validate` would fingerprint the frame twice.
     """
-    narrow = {"dataframe": _narrow(frame, suite, rules[0])}
-    expected = gx.ExpectationSuite(suite.name, [_expectation(rule, i) for i, rule in enumerate(rules)])
+    narrow = {"dataframe": subject.read(rules[0])}
+    expected = gx.ExpectationSuite(subject.suite.name, [_expectation(rule, i) for i, rule in enumerate(rules)])
     wanted = {"result_format": "SUMMARY", "partial_unexpected_count": SHOWN}
     results = Validator(batches, wanted, narrow).validate_expectation_suite(expected).results
     pairs = [(rules[result.expectation_config.meta["rule"]], result) for result in results]
@@ -89,38 +88,18 @@ def _prepare(found: dict[str, Any], rule: Rule) -> None:
             found.pop(shown, None)
 
 
-def _narrow(frame: pd.DataFrame, suite: Suite, rule: Rule) -> pd.DataFrame:
-    """The columns that a rule reads, rows numbered from 0; of a sampled rule, every so many rows only."""
-    derived = {column.name: column.compute for column in suite.derived}
-    read = {name: derived[name](frame) if name in derived else frame[name] for name in _present(frame, suite, rule)}
-    plain = {name: column.astype(float) if _is_masked(column) else column for name, column in read.items()}
-    numbered = pd.DataFrame({name: c.array for name, c in plain.items()}, index=pd.RangeIndex(len(frame)), copy=False)
-    return numbered.iloc[:: max(1, -(-len(frame) // SAMPLE)) if rule.sampled else 1]
-
-
-def _present(frame: pd.DataFrame, suite: Suite, rule: Rule) -> list[str]:
-    names = {column.name for column in suite.derived}
-    return [name for name in rule.columns if name in names or name in frame]
-
-
-def _is_masked(column: "pd.Series[Any]") -> bool:
-    """Integers beside a mask of nulls, which Great Expectations would compare one by one."""
-    return isinstance(column.dtype, pd.Int64Dtype)
-
-
 def _expectation(rule: Rule, index: int) -> Any:
     tolerance = {"mostly": 1.0 - rule.tolerated} if rule.tolerated else {}
     kind = getattr(gxe, rule.expect)
     return kind(**rule.arguments, **tolerance, severity=rule.severity.value, meta={"rule": index})
 
 
-def _failure(rule: Rule, result: Any, ids: "pd.Series[Any]") -> Failure:
+def _failure(rule: Rule, result: Any, subject: Subject) -> Failure:
     found = result.result
     error = _error(result.exception_info)
-    rows = int(found.get("element_count", len(ids)))
+    rows = int(found.get("element_count", len(subject)))
     count = int(found.get("unexpected_count", 0))
-    positions = found.get("partial_unexpected_index_list") or []
-    examples = tuple(dict.fromkeys(str(ids.iloc[position]) for position in positions))
+    examples = subject.ids(found.get("partial_unexpected_index_list") or [])
     observed = f" (observed: {found['observed_value']})" if "observed_value" in found else ""
     wording = f"could not be checked: {error}" if error else rule.fault + observed
     return Failure(rule.name, wording, rule.severity, count, rows, count / max(rows, 1), examples)

@@ -5,14 +5,16 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from expectations import events as event_suite
 from expectations import labels as label_suite
 from expectations import rules
-from expectations.check import SAMPLE, check
+from expectations.check import check
 from expectations.report import BadData, require
 from expectations.rules import Suite
+from expectations.tables import SAMPLE
 from fradect.errors import Refused
 from fradect.features.contract import Contract
 from fradect.modules.declaration import Module
@@ -48,6 +50,20 @@ def test_reports_are_refused_together() -> None:
 def test_rows_are_found_by_id_whatever_the_index_of_the_frame() -> None:
     frame = pd.DataFrame({"id": ["a", "b", "c"], "value": [1, 2, 99]}, index=[7, 7, 7])
     assert check(frame, ORDERED).critical[0].examples == ("c",)
+
+
+def test_rows_of_a_table_without_ids_are_numbered() -> None:
+    assert check(pd.DataFrame({"value": [1, 2, 99]}), ORDERED).critical[0].examples == ("row 2",)
+
+
+def test_an_arrow_table_is_judged_like_the_frame(
+    module: Module, contract: Contract, events: pd.DataFrame, labels: pd.DataFrame
+) -> None:
+    events.loc[3, "amount"] = -1
+    events.loc[4, "customer_id"] = ""
+    labels.loc[5, "known_at"] = pd.NaT
+    for frame, suite in ((events, event_suite.suite(module, contract)), (labels, label_suite.suite())):
+        assert check(pa.Table.from_pandas(frame), suite) == check(frame, suite)
 
 
 def test_sampled_rules_look_at_rows_spread_over_the_table() -> None:
