@@ -27,7 +27,7 @@ from fradect.simulate.scenario import DAY, HOUR, MINUTE, time_of_day
 
 _HOUSEHOLD_PC, _KIOSK, _ON_A_JOURNEY = 1 << 36, 1 << 37, 1 << 38
 _CARRIER_HOSTS, _GATEWAY_HOSTS = 2_048, 1_024
-_GATEWAY_USERS, _BIASED_GATEWAY_USERS, _GATEWAY_VISITS = 0.06, 0.35, 0.5
+_GATEWAY_USERS, _BIASED_GATEWAY_USERS, _GATEWAY_VISITS = 0.06, 0.5, 0.5
 
 
 @dataclass(frozen=True, slots=True)

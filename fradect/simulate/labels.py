@@ -16,7 +16,7 @@ HONEST_AFTER = 14 * DAY
 _MEDIAN_DAYS = np.array([0.0, 2.5, 5.0, 11.0, 9.0, 16.0, 18.0, 8.0])
 _SPREAD = np.array([0.0, 0.7, 0.7, 0.5, 0.6, 0.45, 0.5, 0.5])
 _LONGEST = 60 * DAY
-_REPORTED_FOR_NOTHING = 0.10
+_REPORTED_FOR_NOTHING = 0.25
 
 
 @dataclass(frozen=True, slots=True)
