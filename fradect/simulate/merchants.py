@@ -48,7 +48,7 @@ def open_merchants(scenario: Scenario) -> Merchants:
 
 
 def compromised(seed: int, merchants: int, day: int) -> Flags:
-    """Which merchants leak on that day: for 20 to 39 of some 40 days."""
+    """Which merchants leak on that day. Of any 40 days one in fourteen leaks on the last 21 to 40."""
     slot, into = divmod(day, _PERIOD)
     key = np.arange(merchants) * 4096 + slot
     hit = unit(seed, Purpose.COMPROMISE, key) < _COMPROMISED
