@@ -9,6 +9,7 @@ import re
 import unicodedata
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -228,12 +229,11 @@ def _from_number(value: int | float, unit: str | None) -> int:
         raise Fault(Reason.TIME, "name the unit of bare numbers: s, ms, us or ns")
     if not abs(value) < 2**63:
         raise Fault(Reason.TIME, "give a finite number, and check the unit")
-    scale = UNITS[unit]
-    exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-    micros = exact // 1000 if scale is None else exact * scale // 1
+    exact = Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
+    micros = math.floor(exact * Fraction(UNITS[unit] or Fraction(1, 1000)))
     if abs(micros) > 2**62:
         raise Fault(Reason.TIME, "check the unit")
-    return int(micros)
+    return micros
 
 
 def _parse(text: str, form: str | None) -> datetime:

@@ -187,7 +187,7 @@ def parse_mapping(text: str, name: str, folder: Path, tables: ReadOnly[str, Path
         numeric_ids=frozenset(document.numeric_ids),
         nulls=document.nulls,
         dialect=document.csv,
-        hash=hashlib.sha256(msgspec.json.encode(document, order="deterministic")).hexdigest(),
+        hash=_hash(document),
     )
     _check(mapping)
     return mapping
@@ -220,6 +220,11 @@ def _document(text: str, name: str) -> _Document:
         raise InvalidInput(f"mapping {name} is not YAML: {' '.join(str(error).split())}") from error
     except msgspec.ValidationError as error:
         raise InvalidInput(f"mapping {name}: {error} (see docs/concepts/import.md)") from error
+
+
+def _hash(document: _Document) -> str:
+    plain = msgspec.to_builtins(document, str_keys=True)
+    return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()
 
 
 def _column(written: str | Column) -> Column:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -40,7 +41,7 @@ class ImportOptions:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """Counts of rows, of the files that were read this time; `skipped` files had been imported before.
+    """Counts of rows, of the files that were read this time; `skipped` of all `files` had been imported before.
 
     `rows` = `accepted` + `rejected` + `held_back` + `already`; `rejected` includes `duplicates`; `already` were in
     the log from an earlier import of the same file. `quarantine` is the folder of the rejected rows' files.
@@ -99,11 +100,12 @@ def import_path(source: Path, mapping: Mapping, home: Path, options: ImportOptio
         _check_log(run, vault)
         todo = _to_read(run, sources)
         _stage_all(run, todo, _terms(run, vault))
-        if any(not staged.is_broken for staged in run.staged):
-            _merge(run, vault)
+        following = _merge(run, vault)
         _publish_quarantine(run)
         _check_share(run)
-    return _report(run, len(sources) - len(todo), time.perf_counter() - started)
+        if following is not None:
+            log.publish(following)
+    return _report(run, len(sources), time.perf_counter() - started)
 
 
 def _has_personal(mapping: Mapping) -> bool:
@@ -163,17 +165,17 @@ def _stage_all(run: _Run, todo: list[Source], terms: Terms) -> None:
         run.staged.append(stage(source, number, desk))
 
 
-def _merge(run: _Run, vault: HomeVault | None) -> None:
+def _merge(run: _Run, vault: HomeVault | None) -> Facts | None:
+    """Stage the batch that this import adds; the facts of the log with it, None when there is nothing to publish."""
     paths = [staged.path for staged in run.staged if not staged.is_broken and staged.path.exists()]
     if not paths:
-        return
+        return None
     merge = Merge(run.log, run.staging, paths, [staged.source.digest for staged in run.staged])
     try:
         merge.limit(run.options.memory_mb)
         merge.find_repeats(run.facts)
         _set_apart(run, merge)
-        if _rejected_share(run) <= run.options.max_rejected:
-            _publish(run, merge, vault)
+        return _following(run, merge, vault) if _rejected_share(run) <= run.options.max_rejected else None
     finally:
         merge.close()
 
@@ -183,21 +185,24 @@ def _set_apart(run: _Run, merge: Merge) -> None:
     names = {} if run.facts is None else {source.digest: source.name for source in run.facts.sources}
     names |= {staged.source.digest: staged.source.name for staged in run.staged}
     for repeats in merge.repeats():
-        for repeat in repeats:
-            staged = run.staged[repeat.source]
-            staged.accepted -= 1
-            if (repeat.digest, repeat.row) == (staged.source.digest, repeat.at):
-                staged.already += 1
-            else:
-                staged.duplicates += 1
-                staged.quarantine.add([_duplicate(repeat, names[repeat.digest])])
+        for number, of_source in groupby(repeats, key=lambda repeat: repeat.source):
+            _set_apart_of(run.staged[number], list(of_source), names)
+
+
+def _set_apart_of(staged: Staged, repeats: list[Repeat], names: dict[str, str]) -> None:
+    duplicates = [r for r in repeats if (r.digest, r.row) != (staged.source.digest, r.at)]
+    staged.accepted -= len(repeats)
+    staged.already += len(repeats) - len(duplicates)
+    staged.duplicates += len(duplicates)
+    staged.quarantine.add(_duplicate(repeat, names[repeat.digest]) for repeat in duplicates)
+    staged.quarantine.close()
 
 
 def _duplicate(repeat: Repeat, first: str) -> Reject:
     return Reject(repeat.at, repeat.event_id, "event_id", Reason.DUPLICATE, f"first seen in {first}, row {repeat.row}")
 
 
-def _publish(run: _Run, merge: Merge, vault: HomeVault | None) -> None:
+def _following(run: _Run, merge: Merge, vault: HomeVault | None) -> Facts | None:
     mapping, facts = run.mapping, run.facts or _no_facts(run.mapping)
     key_id = facts.key_id if vault is None else vault.key_id
     facts = msgspec.structs.replace(
@@ -217,8 +222,7 @@ def _publish(run: _Run, merge: Merge, vault: HomeVault | None) -> None:
             last_time=max(last for _, last in times),
             batches=(*facts.batches, batch),
         )
-    if facts.batches:
-        run.log.publish(facts)
+    return facts if facts.batches else None
 
 
 def _no_facts(mapping: Mapping) -> Facts:
@@ -281,12 +285,12 @@ def _by_reason(run: _Run) -> Counter[str]:
     return counts
 
 
-def _report(run: _Run, skipped: int, seconds: float) -> ImportReport:
+def _report(run: _Run, files: int, seconds: float) -> ImportReport:
     return ImportReport(
         module=run.mapping.module.name,
         tenant=run.mapping.tenant,
-        files=len(run.staged),
-        skipped=skipped,
+        files=files,
+        skipped=files - len(run.staged),
         rows=run.total("rows"),
         accepted=run.total("accepted"),
         rejected=run.total("rejected"),

@@ -23,12 +23,13 @@ SCHEMA = pa.schema(
 
 
 class QuarantineFile:
-    """Collects the rejects of one source under `path`; no file while there are none."""
+    """Collects the rejects of one source, in parts beside `path`; nothing is written while there are none."""
 
     def __init__(self, path: Path, source: str) -> None:
-        self.path = path
         self.reasons: Counter[str] = Counter()
+        self._path = path
         self._source = source
+        self._parts: list[Path] = []
         self._writer: pq.ParquetWriter | None = None
 
     @property
@@ -36,36 +37,49 @@ class QuarantineFile:
         return self.reasons.total()
 
     def add(self, rejects: Iterable[Reject]) -> None:
-        listed = list(rejects)
+        listed = [(self._source, *reject) for reject in rejects]
         if not listed:
             return
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self.path, SCHEMA, compression="zstd")
+            self._parts.append(self._path.with_suffix(f".{len(self._parts)}.parquet"))
+            self._writer = pq.ParquetWriter(self._parts[-1], SCHEMA, compression="zstd")
         columns = zip(*listed, strict=True)
-        row, event_id, field, reason, detail, value = (list(column) for column in columns)
-        self.reasons.update(str(item) for item in reason)
-        reasons = [str(item) for item in reason]
-        arrays = [[self._source] * len(listed), row, event_id, field, reasons, detail, value]
-        self._writer.write_table(
-            pa.Table.from_arrays([pa.array(a, f.type) for a, f in zip(arrays, SCHEMA, strict=True)], schema=SCHEMA)
-        )
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))
+        self.reasons.update(str(reject[_REASON]) for reject in listed)
 
     def start_over(self) -> None:
         """Forget what was collected: the file turned out to be broken as a whole."""
         self.close()
-        self.path.unlink(missing_ok=True)
+        for part in self._parts:
+            part.unlink()
+        self._parts.clear()
         self.reasons.clear()
-        self._writer = None
 
     def close(self) -> None:
+        """End the part that is being written, and free its memory; more may be added all the same."""
         if self._writer is not None:
             self._writer.close()
+            self._writer = None
 
     def publish(self, target: Path) -> None:
         """Put the file in its place, or remove the one that is there when nothing is kept out any more."""
-        if self._writer is None:
+        self.close()
+        if not self._parts:
             target.unlink(missing_ok=True)
             return
-        self.close()
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.path.replace(target)
+        self._whole().replace(target)
+
+    def _whole(self) -> Path:
+        if len(self._parts) == 1:
+            return self._parts[0]
+        with pq.ParquetWriter(self._path, SCHEMA, compression="zstd") as writer:
+            for part in self._parts:
+                with pq.ParquetFile(part) as file:
+                    for batch in file.iter_batches():
+                        writer.write_batch(batch)
+        return self._path
+
+
+_REASON = SCHEMA.get_field_index("reason")

@@ -198,17 +198,17 @@ def _held_back(sheet: Sheet, until: int | None) -> Flags:
 
 def _seal(columns: dict[str, pa.Array], mapping: Mapping, vault: Vault | None) -> None:
     """Replace clear text by token and cipher; equal texts of a batch share the work of a token."""
-    tenant, ids = mapping.tenant, columns["event_id"].to_pylist()
+    tenant, ids = mapping.tenant, columns["event_id"]
     for field in mapping.module.fields:
         if field.type is not FieldType.PERSONAL or field.name not in mapping.fields:
             continue
         if vault is None:
             raise InvalidInput(f"{field.name} is personal: an import that maps it needs a vault", field=field.name)
-        name, clear = field.name, columns.pop(field.name).dictionary_encode()
-        tokens = [vault.token(tenant, name, text) for text in clear.dictionary.to_pylist()]
-        columns[f"{name}_token"] = pa.array(tokens, pa.string()).take(clear.indices)
-        sealed = [
-            None if text is None else vault.seal(tenant, name, event_id, text)
-            for event_id, text in zip(ids, clear.to_pylist(), strict=True)
-        ]
-        columns[f"{name}_cipher"] = pa.array(sealed, pa.string())
+        name, clear = field.name, columns.pop(field.name)
+        known = pc.is_valid(clear)
+        encoded = clear.dictionary_encode()
+        tokens = [vault.token(tenant, name, text) for text in encoded.dictionary.to_pylist()]
+        columns[f"{name}_token"] = pa.array(tokens, pa.string()).take(encoded.indices)
+        rows = zip(ids.filter(known).to_pylist(), clear.filter(known).to_pylist(), strict=True)
+        sealed = pa.array([vault.seal(tenant, name, event_id, text) for event_id, text in rows], pa.string())
+        columns[f"{name}_cipher"] = pc.replace_with_mask(pa.nulls(len(clear), pa.string()), known, sealed)

@@ -1,0 +1,1 @@
+"""The only doors to vendors and disks, each behind a port or a plain function. The core imports none of them."""
