@@ -1,0 +1,284 @@
+"""The request's way: in order, within its budget, failing by policy, once for each id."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+import pytest
+
+from fradect.decide import Champion, Decided, Decider, DifferentBody, Ports, Request, Source
+from fradect.errors import Conflict, Unavailable
+from fradect.features.contract import Contract
+from fradect.judgement import judge
+from fradect.ports import Arrival, Record, Stored
+from fradect.turns import OwnThread
+from fradect.types import Action, Event
+from tests.factories_decision import NOON, MemoryBatch, MemoryLedger, MemoryState, purchase, toy_loaded, vector_of
+
+T = TypeVar("T")
+
+
+@dataclass
+class Bench:
+    """A decider over memory, and what it stands on."""
+
+    state: MemoryState = field(default_factory=MemoryState)
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    batch: MemoryBatch = field(default_factory=MemoryBatch)
+    threads: tuple[OwnThread, OwnThread, OwnThread] = field(
+        default_factory=lambda: (OwnThread("state"), OwnThread("batch"), OwnThread("ledger"))
+    )
+    budget_ms: int = 2_000
+    contract: str = "ecommerce/standard"
+    made: int = 0
+
+    def decider(self) -> Decider:
+        state, batch, ledger = self.threads
+        return Decider(Ports(self.state, self.ledger, state, batch, ledger), self.budget_ms, self.source)
+
+    @property
+    def source(self) -> Source:
+        return Source(lambda: NOON + 1, self._new_id)
+
+    @property
+    def champion(self) -> Champion:
+        return Champion(toy_loaded(self.contract), self.batch)
+
+    def _new_id(self) -> str:
+        self.made += 1
+        return f"dec_{self.made}"
+
+    async def decide(self, request: Request) -> Decided:
+        return await self.decider().decide(request, self.champion)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    for thread in bench.threads:
+        thread.close()
+
+
+def _request(event: Event | None = None, digest: str = "d1", *, explain: bool = True) -> Request:
+    return Request(event or purchase(), "req_1", digest, explain)
+
+
+def _run(what: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(what)
+
+
+def test_an_answer_is_what_the_ledger_holds(bench: Bench) -> None:
+    decided = _run(bench.decide(_request()))
+    (record,) = bench.ledger.rows.values()
+    assert decided.answer == record.answer
+    assert decided.decision == record.decision
+    assert record.decision.seq == 1
+    assert record.event == purchase()
+    assert record.options == {"include_factors": True}
+    answer = msgspec.json.decode(decided.answer)
+    assert answer["decision_id"] == "dec_1"
+    assert answer["decision"] == "APPROVE"
+    assert sum(factor["points"] for factor in answer["factors"]) == answer["score"]
+    assert answer["degraded"] == []
+
+
+def test_the_judgement_is_the_pure_functions(bench: Bench) -> None:
+    decided = _run(bench.decide(_request()))
+    assert decided.decision is not None
+    again = judge(toy_loaded(), purchase(), decided.decision.vector, (), explain=True)
+    assert (again.action, again.score, again.factors) == (
+        decided.decision.action,
+        decided.decision.score,
+        decided.decision.factors,
+    )
+
+
+def test_a_repeat_gets_the_stored_bytes_and_is_judged_by_nobody(bench: Bench) -> None:
+    first = _run(bench.decide(_request()))
+    bench.state.error = AssertionError("a repeat must not arrive again")
+    again = _run(bench.decide(_request()))
+    assert (again.answer, again.decision) == (first.answer, None)
+
+
+def test_the_same_id_with_another_request_is_refused(bench: Bench) -> None:
+    _run(bench.decide(_request()))
+    with pytest.raises(DifferentBody, match="'tx1' was decided for another request") as caught:
+        _run(bench.decide(_request(digest="d2")))
+    assert caught.value.status == 422
+    assert not bench.state.withdrawn, "the arrival belongs to the decision that stands"
+
+
+def test_requests_at_once_under_one_id_make_one_decision(bench: Bench) -> None:
+    async def at_once() -> list[Decided]:
+        decider, champion = bench.decider(), bench.champion
+        return await asyncio.gather(*(decider.decide(_request(), champion) for _ in range(8)))
+
+    answers = _run(at_once())
+    assert len({decided.answer for decided in answers}) == 1
+    assert [decided.decision is not None for decided in answers].count(True) == 1
+    assert bench.made == 1
+
+
+def test_the_loser_of_a_race_between_writers_gets_the_winners_answer(bench: Bench) -> None:
+    class Slow(MemoryLedger):
+        def find(self, tenant_id: str, module: str, event_id: str) -> Stored | None:
+            return None
+
+    bench.ledger = Slow(rows=bench.ledger.rows)
+    first, second = _run(bench.decide(_request())), _run(bench.decide(_request()))
+    assert first.answer == second.answer
+    assert second.decision is None
+
+
+@pytest.mark.parametrize("error", [Unavailable("gone"), OSError("gone"), RuntimeError("odd")])
+def test_without_live_state_it_is_reviewed_and_says_so(
+    bench: Bench, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.state.error = error
+    with caplog.at_level(logging.CRITICAL):
+        decided = _run(bench.decide(_request()))
+    assert decided.decision is not None
+    assert decided.decision.degraded == ("live_state",)
+    assert decided.decision.action >= Action.REVIEW
+    assert decided.decision.seq is None
+    assert decided.decision.vector.missing["customer_count_1h"] == "live_state did not answer"
+
+
+def test_without_batch_features_it_is_reviewed_and_says_so(bench: Bench) -> None:
+    bench.batch.error = Unavailable("gone")
+    decided = _run(bench.decide(_request()))
+    assert decided.decision is not None
+    assert decided.decision.degraded == ("batch_features",)
+    assert decided.decision.action >= Action.REVIEW
+    assert decided.decision.vector.missing["total_orders"] == "batch_features did not answer"
+    assert decided.decision.vector.as_dict()["customer_count_1h"] == 1
+
+
+def test_a_contract_without_batch_features_reads_none(bench: Bench) -> None:
+    bench.contract, bench.batch.error = "ecommerce/handbook", AssertionError("nobody asked")
+    decided = _run(bench.decide(_request()))
+    assert decided.decision is not None
+    assert decided.decision.degraded == ()
+
+
+def test_a_slow_live_state_does_not_hold_the_answer_up(bench: Bench) -> None:
+    release = threading.Event()
+
+    class Slow(MemoryState):
+        def arrive(self, event: Event, contract: Contract) -> Arrival:
+            release.wait(5)
+            return super().arrive(event, contract)
+
+    bench.state, bench.budget_ms = Slow(), 200
+    start = time.monotonic()
+    decided = _run(bench.decide(_request()))
+    took = time.monotonic() - start
+    release.set()
+    assert decided.decision is not None
+    assert decided.decision.degraded == ("live_state",)
+    assert took < 2.0
+
+
+def test_without_the_ledger_there_is_no_decision_and_no_arrival_left(bench: Bench) -> None:
+    bench.ledger.find_error = Unavailable("gone")
+    with pytest.raises(Unavailable):
+        _run(bench.decide(_request()))
+    assert not bench.state.arrived
+    bench.ledger.find_error, bench.ledger.commit_error = None, Unavailable("gone")
+    with pytest.raises(Unavailable):
+        _run(bench.decide(_request()))
+    assert bench.state.withdrawn == ["tx1"]
+
+
+def test_a_ledger_that_is_slow_to_write_may_have_written_so_the_arrival_stays(bench: Bench) -> None:
+    release = threading.Event()
+
+    class Slow(MemoryLedger):
+        def commit(self, record: Record) -> Stored:
+            release.wait(5)
+            return super().commit(record)
+
+    bench.ledger, bench.budget_ms = Slow(), 300
+    with pytest.raises(Unavailable, match="same id"):
+        _run(bench.decide(_request()))
+    release.set()
+    assert not bench.state.withdrawn
+    bench.threads[2].close()
+    assert len(bench.ledger.rows) == 1, "what had begun was finished, and a repeat will find it"
+
+
+def test_the_time_of_the_first_arrival_is_kept(bench: Bench) -> None:
+    class Earlier(MemoryState):
+        def arrive(self, event: Event, contract: Contract) -> Arrival:
+            return super().arrive(replace(event, event_time=NOON - 5), contract)
+
+    bench.state = Earlier()
+    _run(bench.decide(_request()))
+    (record,) = bench.ledger.rows.values()
+    assert record.event.event_time == NOON - 5
+
+
+def test_a_conflict_that_the_state_finds_reaches_the_caller(bench: Bench) -> None:
+    bench.state.error = Conflict("another event")
+    with pytest.raises(Conflict):
+        _run(bench.decide(_request()))
+    assert not bench.ledger.rows
+
+
+class _Broken:
+    def probability(self, _matrix: object) -> np.ndarray:
+        raise ValueError("no")
+
+    def contributions(self, _row: object) -> tuple[np.ndarray, float]:
+        raise ValueError("no")
+
+
+class _Nan(_Broken):
+    def probability(self, _matrix: object) -> np.ndarray:
+        return np.array([float("nan")])
+
+    def contributions(self, _row: object) -> tuple[np.ndarray, float]:
+        return np.zeros(1), 0.0
+
+
+@pytest.mark.parametrize("model", [_Broken(), _Nan()])
+def test_a_model_that_fails_leaves_the_rules_and_at_least_review(model: _Broken) -> None:
+    release = replace(toy_loaded(), model=model)
+    seen = vector_of(release.contract, 0.0, card_count_1h=9.0)
+    judgement = judge(release, purchase(), seen, (), explain=True)
+    assert judgement.degraded == ("model",)
+    assert judgement.action is Action.REVIEW
+    assert judgement.score == 120
+    assert sum(factor.points for factor in judgement.factors) == 120
+
+
+def test_without_factors_the_model_is_one_factor_and_the_score_the_same(bench: Bench) -> None:
+    long = _run(bench.decide(_request()))
+    short = _run(bench.decide(_request(purchase("tx2"), explain=False)))
+    assert long.decision is not None
+    assert short.decision is not None
+    assert long.decision.score == short.decision.score
+    assert [f.name for f in short.decision.factors] == ["model"]
+
+
+def test_a_full_queue_is_unavailable_at_once() -> None:
+    thread = OwnThread("x", most_waiting=1)
+    release = threading.Event()
+
+    async def two() -> None:
+        first = asyncio.ensure_future(thread.call(5, release.wait, 5))
+        await asyncio.sleep(0.01)
+        with pytest.raises(Unavailable, match="too busy"):
+            await thread.call(5, release.wait, 5)
+        release.set()
+        assert await first
+
+    _run(two())
+    thread.close()

@@ -1,0 +1,57 @@
+"""One booster for one event and for many: the same probabilities, contributions that add up."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fradect.scoring import Calibrator, Scorer, feature_types
+from tests.factories_decision import toy_release
+
+RELEASE = toy_release()
+SCORER = Scorer(RELEASE.model, Calibrator(1.3, -0.4), RELEASE.contract)
+N = len(RELEASE.contract.names)
+
+
+def _row(values: list[float]) -> list[float]:
+    """Category columns hold codes, as the contract makes them."""
+    return [
+        float(int(abs(v)) % len(f.categories)) if f.categories and v == v else v
+        for f, v in zip(RELEASE.contract, values, strict=True)
+    ]
+
+
+@given(st.lists(st.one_of(st.just(float("nan")), st.floats(-10, 10, width=32)), min_size=N, max_size=N))
+def test_contributions_and_baseline_add_up_to_the_probability(values: list[float]) -> None:
+    row = _row(values)
+    probability = float(SCORER.probability(np.array([row]))[0])
+    contributions, baseline = SCORER.contributions(row)
+    log_odds = baseline + float(contributions.sum())
+    assert 1 / (1 + np.exp(-log_odds)) == pytest.approx(probability, abs=1e-5)
+    assert contributions.shape == (N,)
+
+
+def test_one_row_and_many_rows_give_the_same_bits() -> None:
+    rows = np.random.default_rng(2).integers(0, 3, (64, N)).astype(np.float64)
+    together = SCORER.probability(rows)
+    alone = np.array([SCORER.probability(rows[i : i + 1])[0] for i in range(64)])
+    assert together.tobytes() == alone.tobytes()
+
+
+def test_threads_do_not_change_the_bits() -> None:
+    rows = np.random.default_rng(2).integers(0, 3, (500, N)).astype(np.float64)
+    two = Scorer(RELEASE.model, Calibrator(1.3, -0.4), RELEASE.contract, threads=2)
+    assert SCORER.probability(rows).tobytes() == two.probability(rows).tobytes()
+
+
+def test_the_calibrator_survives_json_to_the_bit_and_is_monotone() -> None:
+    calibrator = Calibrator(0.1 + 0.2, -1 / 3)
+    assert Calibrator.from_json(calibrator.to_json()) == calibrator
+    margins = np.linspace(-9, 9, 50)
+    assert np.all(np.diff(calibrator.probability(margins)) > 0)
+
+
+def test_categories_are_declared_to_the_model() -> None:
+    types = dict(zip(RELEASE.contract.names, feature_types(RELEASE.contract), strict=True))
+    assert types["payment_method"] == "c"
+    assert types["amount"] == "float"
