@@ -4,9 +4,11 @@ side by side again by sequence number. Memory is bounded by the partition's size
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import duckdb
@@ -26,6 +28,7 @@ from fradect.modules.declaration import FieldType, Module
 
 ROWS_PER_PARTITION = 1_000_000
 ROWS_PER_STRETCH = 500_000
+_WORKERS = 2
 _HERE = Path(__file__).parent
 # What turns a log into features: a change there makes published files old.
 _CODE = sorted([*(_HERE.parent / "features").glob("*.py"), *_HERE.glob("*_store.py")])
@@ -102,10 +105,11 @@ def _build_entity(work: _Work, entity: str) -> None:
     kinds = outcome_kinds(work.contract, entity)
     if kinds:
         _partition_outcomes(work, entity, kinds, count)
-    for part in range(count):
-        source = work.folder / entity / f"part={part}"
-        if source.is_dir():
-            _compute(work, entity, part, values, kinds)
+    parts = [part for part in range(count) if (work.folder / entity / f"part={part}").is_dir()]
+    with ThreadPoolExecutor(_WORKERS) as pool:  # numpy and Arrow let go of the interpreter where the time goes
+        for _ in pool.map(lambda part: _compute(work, entity, part, values, kinds), parts):
+            pass
+    shutil.rmtree(work.folder / entity, ignore_errors=True)
 
 
 def _partition_events(work: _Work, entity: str, values: Mapping[str, FieldType], count: int) -> None:
@@ -181,28 +185,56 @@ def _ints(column: pa.ChunkedArray | pa.Array) -> Ints:
 
 def _leave(path: Path, seq: Ints, columns: Mapping[str, Floats]) -> None:
     """Results as Arrow, one record batch per stretch of sequence numbers (a stretch may be empty)."""
-    table = pa.table({"seq": seq, **columns})
+    everything = pa.record_batch({"seq": seq, **columns})
     edges = np.searchsorted(seq, np.arange(0, int(seq[-1]) + 1 + ROWS_PER_STRETCH, ROWS_PER_STRETCH))
-    with pa.ipc.new_file(str(path), table.schema) as writer:
+    with pa.ipc.new_file(str(path), everything.schema) as writer:
         for start, end in pairwise(edges):
-            writer.write_batch(_batch(table.slice(start, end - start)))
+            writer.write_batch(everything.slice(start, end - start))
 
 
-def _batch(table: pa.Table) -> pa.RecordBatch:
-    columns = [column.combine_chunks() for column in table.columns]
-    return pa.RecordBatch.from_arrays(columns, schema=table.schema)
+def feature_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """For features as float64: their bytes, split by significance, compress better and twice as fast."""
+    floats = [field.name for field in schema if pa.types.is_floating(field.type)]
+    return pq.ParquetWriter(
+        path, schema, compression="zstd", use_dictionary=["customer_id"], use_byte_stream_split=floats
+    )
 
 
 def _join(work: _Work, staging: Path, origin: Mapping[bytes, bytes]) -> None:
     schema = _schema(work.contract).with_metadata(origin)
     work.duck.execute("SET preserve_insertion_order = true")
     parts = [pa.ipc.open_file(pa.memory_map(str(path))) for path in sorted(work.folder.glob("*.arrow"))]
-    with pq.ParquetWriter(staging, schema, compression="zstd", use_dictionary=["customer_id"]) as writer:
+    buffers = cycle([_Buffer(work.contract), _Buffer(work.contract)])  # one is filled while the other is written
+    with feature_writer(staging, schema) as writer, ThreadPoolExecutor(1) as pool:
+        written = pool.submit(bool)
         for stretch in range(work.last_seq // ROWS_PER_STRETCH + 1):
             fields = _fields(work, stretch)
             if fields.num_rows:
-                windows = _windows(work.contract, parts, stretch, _ints(fields["seq"]))
-                writer.write_table(_rows(work, fields, windows, schema))
+                windows = next(buffers).fill(parts, stretch, _ints(fields["seq"]))
+                table = _rows(work, fields, windows, schema)
+                written.result()
+                written = pool.submit(writer.write_table, table)
+        written.result()
+
+
+class _Buffer:
+    """Memory for one stretch's windows, taken once: fresh pages cost more than what is written to them."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._columns = {feature.name: np.empty(ROWS_PER_STRETCH) for feature, _ in contract.windows}
+
+    def fill(self, parts: Sequence[pa.ipc.RecordBatchFileReader], stretch: int, seq: Ints) -> dict[str, Floats]:
+        """Every part's results at the places of their numbers in `seq`, NaN where there are none."""
+        columns = {name: column[: seq.size] for name, column in self._columns.items()}
+        for column in columns.values():
+            column.fill(np.nan)
+        for part in parts:
+            if stretch < part.num_record_batches:
+                batch = part.get_batch(stretch)
+                at = np.searchsorted(seq, batch["seq"].to_numpy())
+                for name in batch.schema.names[1:]:
+                    columns[name][at] = batch[name].to_numpy()
+        return columns
 
 
 def _schema(contract: Contract) -> pa.Schema:
@@ -231,19 +263,6 @@ def _fields(work: _Work, stretch: int) -> pa.Table:
     return table
 
 
-def _windows(
-    contract: Contract, parts: Sequence[pa.ipc.RecordBatchFileReader], stretch: int, seq: Ints
-) -> dict[str, Floats]:
-    columns = {feature.name: np.full(seq.size, np.nan) for feature, _ in contract.windows}
-    for part in parts:
-        if stretch < part.num_record_batches:
-            batch = part.get_batch(stretch)
-            at = np.searchsorted(seq, batch["seq"].to_numpy())
-            for name in batch.schema.names[1:]:
-                columns[name][at] = batch[name].to_numpy()
-    return columns
-
-
 def _rows(work: _Work, table: pa.Table, windows: Mapping[str, Floats], schema: pa.Schema) -> pa.Table:
     time = table["event_time"].cast(pa.int64())
     frame: dict[str, Column] = {"event_time": _ints(time)}
@@ -265,9 +284,3 @@ def _column(column: pa.ChunkedArray, kind: FieldType) -> Column:
     if kind is FieldType.NUMBER:
         return np.asarray(column.fill_null(np.nan).to_numpy(), np.float64)
     return np.asarray(column.to_numpy(), object)
-
-
-def stretches(path: Path) -> Iterator[pa.RecordBatch]:
-    """A published file, piece by piece."""
-    with pq.ParquetFile(path) as file:
-        yield from file.iter_batches()

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fradect.adapters.duck import connect, files, quoted
-from fradect.adapters.history_store import Built, made_from, origin_of
+from fradect.adapters.history_store import Built, feature_writer, made_from, origin_of
 from fradect.adapters.places import Places, publishing, scratch
 from fradect.features.contract import Contract, Kind
 from fradect.features.snapshots import Sums, batch_features
@@ -44,7 +44,7 @@ def _write(result: duckdb.DuckDBPyConnection, staging: Path, contract: Contract,
     keys = [("customer_id", pa.string()), ("event_timestamp", moment), ("created", moment)]
     schema = pa.schema([*keys, *((name, pa.float64()) for name in names)]).with_metadata(origin)
     rows = 0
-    with pq.ParquetWriter(staging, schema, compression="zstd") as writer:
+    with feature_writer(staging, schema) as writer:
         for batch in result.to_arrow_reader(_ROWS):
             columns = batch_features(contract, Sums(*(batch[i].to_numpy() for i in range(2, 6))))
             midnight = batch["midnight"].cast(moment)  # from microseconds

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fradect.adapters.duck import connect, files, quoted
-from fradect.adapters.history_store import Built, made_from, origin_of
+from fradect.adapters.history_store import Built, feature_writer, made_from, origin_of
 from fradect.adapters.places import Places, publishing, scratch
 from fradect.errors import Conflict, NotFound
 from fradect.features.contract import Contract, Feature, Kind
@@ -45,7 +45,7 @@ def training_set(places: Places, module: Module, contract: Contract) -> Built:
     with scratch(places.home) as folder, connect(folder) as duck, publishing(target) as staging:
         beside = duck.execute(_beside(places, module, contract)).to_arrow_reader(200_000)
         schema = _schema(contract, beside.schema).with_metadata(origin)
-        with pq.ParquetWriter(staging, schema, compression="zstd") as writer:
+        with feature_writer(staging, schema) as writer:
             for wide, narrow in _side_by_side(source, beside):
                 writer.write_batch(_rows(contract, wide, narrow, schema))
                 rows += wide.num_rows

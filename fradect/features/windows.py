@@ -4,17 +4,17 @@ History calls it over millions of entries, the live path over one entity's recen
 through the same operations, so both give the same bits. Sums are int64 and exact in any order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from fradect.features.contract import Aggregate, Window
+from fradect.features.spans import Floats, Gapped, Ints, Spans
 from fradect.types import SECOND
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+__all__ = ["Entries", "Floats", "Ints", "Queries", "codes", "look_back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,81 +47,92 @@ def codes(texts: Sequence[str | None]) -> Ints:
     return np.array([-1 if t is None else known.setdefault(t, len(known)) for t in texts], np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """Entries and queries laid on one integer axis, key after key, so that one binary search serves all keys."""
-
-    entries: Ints
-    queries: Ints
-
-    def from_(self, length: int) -> Ints:
-        """Index of the first entry later than `length` before each query."""
-        return np.searchsorted(self.entries, self.queries - length, side="right")
-
-    def to(self) -> Ints:
-        """Index after the last entry not later than each query."""
-        return np.searchsorted(self.entries, self.queries, side="right")
-
-
 def look_back(windows: Sequence[Window], entries: Entries, queries: Queries) -> list[Floats]:
     """Each window's aggregate at each query, one float64 array per window; NaN where a window holds nothing.
 
-    Exact also where sequence order and time order disagree: queries that would see an entry which arrived
-    after them are answered again from the entries they were allowed to see.
+    Exact also where sequence order and time order disagree: what had not arrived at a query is left out.
     """
-    answers = _in_order(windows, entries, queries)
-    for i in np.flatnonzero(_sees_later_arrivals(entries, queries)):
-        for answer, corrected in zip(answers, _one_by_one(windows, entries, queries, int(i)), strict=True):
-            answer[i] = corrected
+    try:
+        view = _View(entries, queries, max((window.length for window in windows), default=1))
+        answers = [_aggregate(window, view, view.spans(window)) for window in windows]
+        if not _all_arrived(entries, queries):
+            _leave_out_later_arrivals(windows, view, answers)
+    except OverflowError:
+        return _by_halves(windows, entries, queries)
     return answers
 
 
-def _in_order(windows: Sequence[Window], entries: Entries, queries: Queries) -> list[Floats]:
-    line = _lay_out(entries, queries, max((w.length for w in windows), default=1))
-    end = line.to() if queries.position is None else queries.position + 1
-    starts = {length: line.from_(length) for length in {w.length for w in windows}}
-    sums: dict[str, Ints] = {}
-    return [_aggregate(w, entries, queries, (starts[w.length], end), sums) for w in windows]
+class _View:
+    """Entries and queries laid on one integer axis, key after key, so that one binary search serves all keys."""
+
+    def __init__(self, entries: Entries, queries: Queries, longest: int) -> None:
+        times = [t for t in (entries.time, queries.time) if t.size]
+        first = min((int(t.min()) for t in times), default=0)
+        last = max((int(t.max()) for t in times), default=0)
+        stride = last - first + longest + 2  # a window may start before its key's first entry, not in the key before
+        _fit(entries, queries, stride)
+        self.entries, self.queries = entries, queries
+        self.entry_line = entries.key * stride + (entries.time - first)
+        self.query_line = queries.key * stride + (queries.time - first)
+        self._starts: dict[int, Ints] = {}
+        self._running: dict[str, Ints] = {}
+
+    @cached_property
+    def end(self) -> Ints:
+        """Index after the last entry that a query may see, by time and, at its own time, by number."""
+        if self.queries.position is not None:
+            return self.queries.position + 1
+        return np.searchsorted(self.entry_line, self.query_line, side="right")
+
+    def spans(self, window: Window) -> Spans:
+        if window.length not in self._starts:
+            line = self.query_line - window.length
+            self._starts[window.length] = np.searchsorted(self.entry_line, line, side="right")
+        alone = window.aggregate is Aggregate.SINCE_LAST or not window.include_self
+        alone = alone and self.queries.position is not None
+        return Spans(self._starts[window.length], self.end - 1 if alone else self.end)
+
+    def running(self, field: str) -> Ints:
+        if field not in self._running:
+            self._running[field] = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.entries.values[field])])
+        return self._running[field]
 
 
-def _lay_out(entries: Entries, queries: Queries, longest: int) -> _Line:
-    times = [t for t in (entries.time, queries.time) if t.size]
-    first = min((int(t.min()) for t in times), default=0)
-    last = max((int(t.max()) for t in times), default=0)
-    stride = last - first + longest + 2  # a window may start before its key's first entry, never in the key before
+def _fit(entries: Entries, queries: Queries, stride: int) -> None:
     keys = 1 + max((int(k[-1]) for k in (entries.key, queries.key) if k.size), default=0)
     if keys * stride > np.iinfo(np.int64).max:
-        raise OverflowError(f"{keys} keys over {stride} microseconds exceed 64 bits: partition by key first")
-    return _Line(entries.key * stride + (entries.time - first), queries.key * stride + (queries.time - first))
+        raise OverflowError(f"{keys} keys, each {stride} long, exceed 64 bits")
 
 
-def _aggregate(
-    window: Window, entries: Entries, queries: Queries, span: tuple[Ints, Ints], sums: dict[str, Ints]
-) -> Floats:
-    start, end = span
-    alone = window.aggregate is Aggregate.SINCE_LAST or not window.include_self
-    if alone and queries.position is not None:
-        end = end - 1
-    count = end - start
+def _aggregate(window: Window, view: _View, spans: Spans) -> Floats:
+    if window.aggregate is Aggregate.DISTINCT:
+        found = spans.distinct(view.entries.key, view.entries.values[str(window.of)])
+        return found.astype(np.float64)
+    return _plain_aggregate(window, view, spans, view.queries.time)
+
+
+def _plain_aggregate(window: Window, view: _View, spans: Spans | Gapped, time: Ints) -> Floats:
     match window.aggregate:
-        case Aggregate.COUNT:
-            return count.astype(np.float64)
         case Aggregate.SINCE_LAST:
-            last = entries.time[np.maximum(end - 1, 0)] if entries.time.size else np.zeros_like(end)
-            since: Floats = np.where(count > 0, (queries.time - last) / SECOND, np.nan)
-            return since
-        case Aggregate.SUM | Aggregate.MEAN | Aggregate.SHARE:
-            field = window.of or str(window.outcome)
-            if field not in sums:
-                sums[field] = np.concatenate([np.zeros(1, np.int64), np.cumsum(entries.values[field])])
-            total = (sums[field][end] - sums[field][start]).astype(np.float64)
-            return total if window.aggregate is Aggregate.SUM else _divide(total, count)
-        case Aggregate.DISTINCT:
-            return _distinct(entries, str(window.of), start, end)
+            return _since(view.entries.time, spans.last(), time)
+        case Aggregate.SUM:
+            return spans.total(view.running(str(window.of))).astype(np.float64)
+        case Aggregate.MEAN | Aggregate.SHARE:
+            total = spans.total(view.running(window.of or str(window.outcome))).astype(np.float64)
+            return _divide(total, spans.count())
         case Aggregate.MAX:
-            return _highest(entries.values[str(window.of)], start, end)
+            return spans.highest(view.entries.values[str(window.of)])
         case Aggregate.MIN:
-            return -_highest(-entries.values[str(window.of)], start, end)
+            return -spans.highest(-view.entries.values[str(window.of)])
+        case _:
+            return spans.count().astype(np.float64)
+
+
+def _since(times: Ints, last: Ints, now: Ints) -> Floats:
+    if not times.size:
+        return np.full(now.shape, np.nan)
+    since: Floats = np.where(last >= 0, (now - times[np.maximum(last, 0)]) / SECOND, np.nan)
+    return since
 
 
 def _divide(total: Floats, count: Ints) -> Floats:
@@ -129,71 +140,76 @@ def _divide(total: Floats, count: Ints) -> Floats:
     return mean
 
 
-def _distinct(entries: Entries, field: str, start: Ints, end: Ints) -> Floats:
-    """Distinct values (negative ones apart) in each [start, end), both non-decreasing.
-
-    An entry counts for the queries whose window holds it as the last of its value, and those queries are a
-    contiguous run: two binary searches an entry, then one cumulative sum over the queries.
-    """
-    n = entries.time.size
-    order = np.lexsort((np.arange(n), entries.values[field], entries.key))
-    following = np.full(n, n, np.int64)
-    same = (entries.values[field][order[1:]] == entries.values[field][order[:-1]]) & (
-        entries.key[order[1:]] == entries.key[order[:-1]]
-    )
-    following[order[:-1][same]] = order[1:][same]
-    enters = np.searchsorted(end, np.arange(n), side="right")
-    leaves = np.minimum(
-        np.searchsorted(start, np.arange(n), side="right"), np.searchsorted(end, following, side="right")
-    )
-    counted = (leaves > enters) & (entries.values[field] >= 0)
-    change = np.bincount(enters[counted], minlength=start.size + 1)
-    change = change - np.bincount(leaves[counted], minlength=start.size + 1)
-    return np.cumsum(change)[: start.size].astype(np.float64)
+def _leave_out_later_arrivals(windows: Sequence[Window], view: _View, answers: Sequence[Floats]) -> None:
+    """Answer again, without what arrived after them, the queries before which such entries lie in time."""
+    asked, late = _disordered(view)
+    for window, answer in zip(windows, answers, strict=True):
+        whole = view.spans(window)
+        for some in _portions(asked, late, whole):
+            gapped = _without_later(view, whole[some], late, view.queries.seq[some])
+            if window.aggregate is Aggregate.DISTINCT:
+                answer[some] -= gapped.distinct_lost(view.entries.values[str(window.of)])
+            else:
+                answer[some] = _plain_aggregate(window, view, gapped, view.queries.time[some])
 
 
-def _highest(values: Ints, start: Ints, end: Ints) -> Floats:
-    """Range maximum: level k holds the maximum of 2^k entries; a window is covered by two overlapping ones."""
-    out = np.full(start.shape, np.nan)
-    length = end - start
-    level, width = values, 1
-    while width <= int(length.max(initial=0)):
-        here = (length >= width) & (length < 2 * width)
-        out[here] = np.maximum(level[start[here]], level[end[here] - width])
-        level = np.maximum(level[:-width], level[width:])
-        width *= 2
-    return out
+def _all_arrived(entries: Entries, queries: Queries) -> bool:
+    """Whether no query can see an entry that arrived after it."""
+    if not entries.seq.size or not queries.seq.size or entries.seq.max() <= queries.seq.min():
+        return True
+    ascends = (entries.seq[1:] > entries.seq[:-1]) | (entries.key[1:] != entries.key[:-1])
+    return queries.position is not None and bool(ascends.all())
 
 
-def _sees_later_arrivals(entries: Entries, queries: Queries) -> npt.NDArray[np.bool_]:
-    """Queries of whose key an entry lies before them in time but arrived after them."""
-    if not entries.seq.size or not queries.seq.size or (queries.position is not None and _ascends(entries)):
-        return np.zeros(queries.seq.size, np.bool_)
-    first = np.searchsorted(entries.key, queries.key, side="left")
-    end = _lay_out(entries, queries, 1).to()
-    stride = int(entries.seq.max()) + 2
-    newest = np.maximum.accumulate(entries.key * stride + entries.seq) - entries.key * stride
-    return (end > first) & (newest[np.maximum(end - 1, 0)] > queries.seq)
+def _disordered(view: _View) -> tuple[Ints, Ints]:
+    """Queries before which an entry lies in time that arrived after them, and the entries of which that is true."""
+    stride = 2 + max(int(view.entries.seq.max()), int(view.queries.seq.max()))
+    _fit(view.entries, view.queries, stride)
+    arrived = view.entries.key * stride + view.entries.seq
+    asking = view.queries.key * stride + view.queries.seq
+    before = np.searchsorted(view.entry_line, view.query_line, side="right")
+    newest = np.maximum.accumulate(np.concatenate([np.full(1, -1), arrived]))  # of the entries before each index
+    after = np.searchsorted(view.query_line, view.entry_line, side="left")
+    oldest = np.minimum.accumulate(np.concatenate([asking, np.full(1, np.iinfo(np.int64).max)])[::-1])[::-1]
+    return np.flatnonzero(newest[before] > asking), np.flatnonzero(oldest[after] < arrived)
 
 
-def _ascends(entries: Entries) -> bool:
-    """Whether sequence order agrees with time order within every key."""
-    return bool(np.all((entries.seq[1:] > entries.seq[:-1]) | (entries.key[1:] != entries.key[:-1])))
+_PAIRS = 1_000_000
 
 
-def _one_by_one(windows: Sequence[Window], entries: Entries, queries: Queries, i: int) -> list[float]:
-    key = queries.key[i]
-    low, high = np.searchsorted(entries.key, [key, key + 1])
-    seen = np.flatnonzero(entries.seq[low:high] <= queries.seq[i]) + low
-    seen = seen[entries.time[seen] <= queries.time[i]]
-    position = None
-    if queries.position is not None:
-        position = np.searchsorted(seen, queries.position[i : i + 1])
-    alone = Entries(
-        np.zeros(seen.size, np.int64),
-        entries.time[seen],
-        entries.seq[seen],
-        {name: column[seen] for name, column in entries.values.items()},
-    )
-    query = Queries(np.zeros(1, np.int64), queries.time[i : i + 1], queries.seq[i : i + 1], position)
-    return [float(answer[0]) for answer in _in_order(windows, alone, query)]
+def _portions(asked: Ints, late: Ints, whole: Spans) -> Iterator[Ints]:
+    """The queries asked, few enough at a time for the pairs of query and late entry in its window."""
+    pairs = np.searchsorted(late, whole.end[asked]) - np.searchsorted(late, whole.start[asked])
+    portion = np.cumsum(pairs + 1) // _PAIRS
+    cuts = np.flatnonzero(np.diff(portion)) + 1
+    return (some for some in np.split(asked, cuts) if some.size)
+
+
+def _without_later(view: _View, whole: Spans, late: Ints, seq: Ints) -> Gapped:
+    first = np.searchsorted(late, whole.start)
+    many = np.searchsorted(late, whole.end) - first
+    of = np.repeat(np.arange(many.size), many)
+    absent = late[np.arange(of.size) - np.repeat(np.cumsum(many) - many, many) + first[of]]
+    later = view.entries.seq[absent] > seq[of]
+    return Gapped(whole, of[later], absent[later])
+
+
+def _by_halves(windows: Sequence[Window], entries: Entries, queries: Queries) -> list[Floats]:
+    """Where all keys do not fit on one axis: the lower and the upper half of them, each from key 0 on."""
+    ends = [int(k[at]) for k in (entries.key, queries.key) if k.size for at in (0, -1)]
+    middle = (min(ends) + max(ends) + 1) // 2
+    e, q = (int(np.searchsorted(k, middle)) for k in (entries.key, queries.key))
+    lower = _entries(entries, slice(None, e), min(ends)), _queries(queries, slice(None, q), min(ends), 0)
+    upper = _entries(entries, slice(e, None), middle), _queries(queries, slice(q, None), middle, e)
+    halves = look_back(windows, *lower), look_back(windows, *upper)
+    return [np.concatenate(both) for both in zip(*halves, strict=True)]
+
+
+def _entries(entries: Entries, part: slice, key: int) -> Entries:
+    values = {name: column[part] for name, column in entries.values.items()}
+    return Entries(entries.key[part] - key, entries.time[part], entries.seq[part], values)
+
+
+def _queries(queries: Queries, part: slice, key: int, entry: int) -> Queries:
+    position = None if queries.position is None else queries.position[part] - entry
+    return Queries(queries.key[part] - key, queries.time[part], queries.seq[part], position)

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
+from unittest import mock
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fradect.features import windows
 from fradect.features.contract import Aggregate, Window
 from fradect.features.windows import Entries, Queries, codes, look_back
 from fradect.types import SECOND, OutcomeKind
@@ -132,11 +133,20 @@ def test_a_window_never_reaches_into_the_key_before() -> None:
     assert count.tolist() == [1, 2, 1, 2, 1, 2]
 
 
-def test_too_many_keys_for_64_bits_is_said_and_not_wrapped_around() -> None:
-    entries = Entries(np.array([0, 2**40]), np.array([0, 2**40]), np.array([1, 2]), {})
-    queries = Queries(entries.key, entries.time, entries.seq, np.arange(2))
-    with pytest.raises(OverflowError, match="partition by key"):
-        look_back([Window("c", Aggregate.COUNT, 2**40)], entries, queries)
+@settings(deadline=None, max_examples=60)
+@given(rows=_rows(), apart=st.sampled_from([2**40, 2**58, 2**61]))
+def test_keys_too_far_apart_for_64_bits_are_answered_in_halves(rows: list[Row], apart: int) -> None:
+    far = [(key * apart, *rest) for key, *rest in rows]
+    entries = _entries(far)  # type: ignore[arg-type]
+    _assert_as_defined(far, Queries(entries.key, entries.time, entries.seq, np.arange(len(far))))  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=60)
+@given(rows=_rows())
+def test_a_log_in_disorder_is_corrected_in_portions(rows: list[Row]) -> None:
+    entries = _entries(rows)
+    with mock.patch.object(windows, "_PAIRS", 3):
+        _assert_as_defined(rows, Queries(entries.key, entries.time, entries.seq, np.arange(len(rows))))
 
 
 def test_absent_texts_have_a_code_that_no_window_counts() -> None:
