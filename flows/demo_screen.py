@@ -49,7 +49,8 @@ def _decisions(told: Told) -> Table:
     made.add_row("latency p50", f"{answers.percentile(50):.1f} ms", "")
     made.add_row("latency p99", f"{answers.percentile(99):.1f} ms", "")
     riskiest = answers.riskiest
-    why = "; ".join(f"{f['points']:+d} {f['text']}" for f in riskiest["factors"][:2])
+    reasons = sorted((f for f in riskiest["factors"] if f["name"] != "baseline"), key=lambda f: -f["points"])
+    why = "; ".join(f"{f['points']:+d} {f['text']}" for f in reasons[:2])
     made.add_row(f"riskiest: {riskiest['decision']} at {riskiest['score']}", "", "")
     made.add_row(Text(f"  {why}", style="dim", overflow="ellipsis"), "", "")
     made.add_row(f"drift against the training reference: {told.drift.verdict.answer}", "", "")

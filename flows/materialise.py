@@ -1,11 +1,14 @@
-"""Materialise: features of every event, snapshots of every customer, Feast's stores, the training set."""
+"""Materialise: features of every event, snapshots of every customer, the training set, Feast's stores."""
 
 import time
 
 from prefect import flow
 
+from expectations import features
+from expectations.report import require
 from flows.progress import advance
 from flows.progress import stage as announced
+from flows.quality import hold
 from flows.stage import stage
 from flows.wiring import workshop
 from flows.wiring.features import derive, fill_feast
@@ -18,6 +21,8 @@ def materialise(module: str, tenant: str) -> None:
         shop = workshop(module, tenant)
         contract = shop.contract
         rows = derive(shop, contract)
+        advance(0.75, 1, "expectations of features")
+        require(hold(shop, features.suite(shop.module, contract), [str(shop.places.training_set(contract))]))
         advance(0.8, 1, "Feast's registry and online store")
         fill_feast(shop, contract, min(shop.facts.last_time, time.time_ns() // 1000))
         result.words = f"{rows:,} events, {len(contract.names)} features of {contract.name}"

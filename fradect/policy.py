@@ -101,7 +101,8 @@ def money_saved(costs: CostModel, amounts: Amounts, fraud: Chances, chosen: Acti
     insulted = np.select([chosen == Action.DECLINE, chosen == Action.REVIEW], [1.0, costs.review_insult], 0.0)
     gain = chance * stopped * costs.loss * value
     insult = (1.0 - chance) * insulted * (costs.margin * value + costs.insult_fixed)
-    return gain - insult - np.where(chosen == Action.REVIEW, float(costs.review_fixed), 0.0)
+    saved: npt.NDArray[np.float64] = gain - insult - (chosen == Action.REVIEW) * float(costs.review_fixed)
+    return saved
 
 
 def choose_thresholds(

@@ -18,9 +18,9 @@ def simulate(  # noqa: PLR0913, PLR0917  one option each
     days: Annotated[int, typer.Option(min=7, max=3_650, help="Over how many days.")] = 120,
     start: Annotated[str, typer.Option(help="First day.")] = "2025-01-01",
     seed: Annotated[int, SEED] = 7,
-    bias: Annotated[float, typer.Option(min=0.0, max=5.0, help="Bias against a protected group; 0 is none.")] = 0.0,
+    bias: Annotated[float, typer.Option(min=0.0, max=1.0, help="Bias against a protected group; 0 is none.")] = 0.0,
     drift_at: Annotated[str | None, typer.Option(help="Day from which behaviour drifts.")] = None,
-    drift: Annotated[float, typer.Option(min=0.0, max=5.0, help="How strongly it drifts.")] = 1.0,
+    drift: Annotated[float, typer.Option(min=0.0, max=1.0, help="How strongly it drifts.")] = 0.5,
 ) -> None:
     """Make a history of purchases with five kinds of fraud, honest look-alikes and delayed labels.
 

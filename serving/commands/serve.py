@@ -1,6 +1,8 @@
 """`fradect serve`."""
 
+import signal
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -18,8 +20,8 @@ def serve(
     It answers on FRADECT_HOST:FRADECT_PORT (127.0.0.1:8000) as soon as a release is champion. The first start makes
     an API key for each tenant and leaves it under FRADECT_HOME/keys.
     """
-    settings = Settings.from_env()
-    running = start(settings, log)
+    signal.signal(signal.SIGTERM, _interrupt)
+    running = start(Settings.from_env(), log)
     Console(stderr=True).print(f"[bold]{running.url}[/bold] answers; Ctrl-C stops it")
     try:
         code = running.wait()
@@ -27,3 +29,8 @@ def serve(
         running.stop()
         code = 0
     raise typer.Exit(code)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """A supervisor's SIGTERM ends the service as Ctrl-C does; else its child would stay behind."""
+    raise KeyboardInterrupt
