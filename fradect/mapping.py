@@ -1,7 +1,6 @@
 """Mappings: YAML that says how a source's columns become events. Strict: what is not understood is refused."""
 
 import codecs
-import hashlib
 import re
 from collections.abc import Iterable
 from collections.abc import Mapping as ReadOnly
@@ -9,16 +8,13 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-import msgspec
-import yaml
 
 from fradect.errors import InvalidInput
 from fradect.events import UNITS, Clock, Notation, clean
 from fradect.faults import Fault
 from fradect.features.contract import Contract
+from fradect.mapping_document import Column, Dialect, Label, hash_document, read_document
 from fradect.modules import contract_of, module_of
 from fradect.modules.declaration import FieldType, Module
 from fradect.money import EXPONENTS, Rates, decimal_of
@@ -28,64 +24,6 @@ _SEGMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _DURATION = re.compile(r"(\d{1,6})([dhms])")
 _SPANS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND}
 TEXTUAL = frozenset({FieldType.ID, FieldType.CATEGORY, FieldType.CURRENCY, FieldType.COUNTRY, FieldType.IP})
-
-
-class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A column of the source and how it writes its values.
-
-    `unit`: of amounts `major` (default) or `minor`; of bare numbers that are times s, ms, us or ns. `format`: of
-    times a strptime format; of IP addresses `number`. `values` translates single values.
-    """
-
-    column: str
-    unit: str | None = None
-    format: str | None = None
-    time_zone: str | None = None
-    values: dict[str | int, str] = {}
-
-
-class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A column that says how it turned out, and when that was known: a column, a delay, or both (the delay where
-    the column is empty). Without either value a label is not yet known."""
-
-    column: str
-    known_after: str | None = None
-    known_at: str | Column | None = None
-
-
-class Lookup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A field read from a table of IP ranges by another field."""
-
-    table: str
-    key: str = msgspec.field(name="from")
-
-
-class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How CSV files are written."""
-
-    delimiter: str = ","
-    decimal: str = "."
-    encoding: str = "utf-8"
-
-
-class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    contract: str
-    tenant: str
-    base_currency: str
-    event_id: str | Column
-    event_time: str | Column
-    fields: dict[str, str | Column]
-    name: str = ""
-    time_zone: str = "UTC"
-    observed_at: str | Column | None = None
-    constants: dict[str, str] = {}
-    outcomes: dict[str, Label] = {}
-    lookups: dict[str, Lookup] = {}
-    rates: dict[str, list[tuple[date, str | float | int]]] = {}
-    ignore: tuple[str, ...] = ()
-    numeric_ids: tuple[str, ...] = ()
-    nulls: tuple[str, ...] = ()
-    csv: Dialect = Dialect()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +100,7 @@ def load_mapping(path: Path, tables: ReadOnly[str, Path] = MappingProxyType({}))
 
 def parse_mapping(text: str, name: str, folder: Path, tables: ReadOnly[str, Path] = MappingProxyType({})) -> Mapping:
     """The mapping that `text` writes down; `folder` is what its relative paths start from."""
-    document = _document(text, name)
+    document = read_document(text, name)
     contract = contract_of(document.contract)
     module = module_of(contract.module)
     mapping = Mapping(
@@ -187,7 +125,7 @@ def parse_mapping(text: str, name: str, folder: Path, tables: ReadOnly[str, Path
         numeric_ids=frozenset(document.numeric_ids),
         nulls=document.nulls,
         dialect=document.csv,
-        hash=_hash(document),
+        hash=hash_document(document),
     )
     _check(mapping)
     return mapping
@@ -200,31 +138,6 @@ def check_tenant(tenant: str) -> str:
             f"tenant {tenant!r}: use 1 to 64 lower-case letters, digits, dashes and underscores", field="tenant"
         )
     return tenant
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key written twice, of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = [key for key in keys if keys.count(key) > 1]
-        if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} is written twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _document(text: str, name: str) -> _Document:
-    try:
-        return msgspec.convert(yaml.load(text, _Loader), _Document)  # noqa: S506  a SafeLoader, only stricter
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"mapping {name} is not YAML: {' '.join(str(error).split())}") from error
-    except msgspec.ValidationError as error:
-        raise InvalidInput(f"mapping {name}: {error} (see docs/concepts/import.md)") from error
-
-
-def _hash(document: _Document) -> str:
-    plain = msgspec.to_builtins(document, str_keys=True)
-    return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()
 
 
 def _column(written: str | Column) -> Column:
@@ -324,7 +237,17 @@ def _check_fields(mapping: Mapping) -> None:
             )
 
 
+def _check_personal(mapping: Mapping) -> None:
+    personal = {field.name for field in mapping.module.fields if field.type is FieldType.PERSONAL}
+    sealed = {column.column for name, column in mapping.fields.items() if name in personal}
+    clear = {column.column for name, column in mapping.fields.items() if name not in personal}
+    both = sealed & {*clear, mapping.event_id.column}
+    if both:
+        raise InvalidInput(f"column {min(both)!r} is personal: it cannot feed a field that is stored in clear as well")
+
+
 def _check_columns(mapping: Mapping) -> None:
+    _check_personal(mapping)
     both = mapping.columns & mapping.ignore
     if both:
         raise InvalidInput(f"column {min(both)!r} is both mapped and ignored: remove one")

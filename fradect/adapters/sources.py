@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from fradect.errors import InvalidInput
 from fradect.intake import Batch
-from fradect.mapping import Dialect
+from fradect.mapping_document import Dialect
 from fradect.money import Ints
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")

@@ -8,8 +8,8 @@ from fradect.faults import Fault, Reason
 from fradect.intake.columns import CODES, Codes, Column, amounts
 from fradect.intake.sheet import Sheet
 from fradect.intake.times import as_micros
-from fradect.mapping import Column as Source
 from fradect.mapping import Mapping
+from fradect.mapping_document import Column as Source
 from fradect.money import EXPONENTS, Ints, base_of_minors, exponent_of, to_base
 
 

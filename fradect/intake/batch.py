@@ -28,8 +28,8 @@ from fradect.intake.columns import (
 from fradect.intake.rejects import Reject, rejects
 from fradect.intake.sheet import Sheet
 from fradect.intake.times import MOMENT, as_micros, plausible, times
-from fradect.mapping import Column as Source
 from fradect.mapping import LabelSource, Mapping
+from fradect.mapping_document import Column as Source
 from fradect.modules.declaration import Field, FieldType
 from fradect.money import Flags, Ints
 from fradect.ports import Vault

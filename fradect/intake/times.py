@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from fradect.events import SKEW, UNITS, Clock, Notation, to_micros
 from fradect.faults import Fault, Reason
-from fradect.intake.columns import CODES, Codes, Column, faulty, is_text, judged, matches, texts, verdict
+from fradect.intake.columns import CODES, Codes, Column, faulty, fine, is_text, judged, matches, texts, verdict
 from fradect.money import Flags, Ints
 from fradect.types import MINUTE
 
@@ -29,12 +29,12 @@ def times(raw: pa.Array, clock: Clock, notation: Notation) -> Column:
     if pa.types.is_dictionary(raw.type):
         raw = raw.dictionary_decode()
     kind = raw.type
+    if pa.types.is_null(kind):
+        return fine(raw.cast(MOMENT))
     if is_text(kind):
         return _of_texts(texts(raw, notation), clock)
-    if pa.types.is_timestamp(kind) and kind.tz is not None:
-        return Column(raw.cast(MOMENT, safe=False), np.zeros(len(raw), np.uint8))
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return _localised(raw.cast(pa.timestamp("us"), safe=False), clock.zone)
+        return _of_moments(raw, clock)
     if pa.types.is_integer(kind) and clock.unit is not None:
         return _of_integers(raw, clock)
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
@@ -70,6 +70,12 @@ def _of_texts(column: Column, clock: Clock) -> Column:
     return judged(column, partial(to_micros, clock=clock), MOMENT)
 
 
+def _of_moments(raw: pa.Array, clock: Clock) -> Column:
+    if pa.types.is_timestamp(raw.type) and raw.type.tz is not None:
+        return fine(raw.cast(MOMENT, safe=False))
+    return _localised(raw.cast(pa.timestamp("us"), safe=False), clock.zone)
+
+
 def _formatted(column: Column, clock: Clock) -> Column:
     """By strptime. C's takes 30 February for 2 March, so the first three days of a month are judged again."""
     form = clock.format or ""
@@ -90,7 +96,8 @@ def _of_integers(raw: pa.Array, clock: Clock) -> Column:
     scale = UNITS[clock.unit or ""]
     values: Ints = pc.fill_null(raw, 0).cast(pa.int64(), safe=False).to_numpy()
     valid: Flags = pc.is_valid(raw).to_numpy(zero_copy_only=False)
-    huge = valid & (abs(values) > 2**62 // (scale or 1))
+    limit = 2**63 - 1 if scale is None else 2**62 // scale
+    huge = valid & ((values > limit) | (values < -limit))
     micros = values // 1000 if scale is None else np.where(huge, 0, values) * scale
     faults = np.where(huge, CODES[Reason.TIME], 0).astype(np.uint8)
     return Column(pa.array(micros, mask=~valid | huge).cast(MOMENT), faults)
@@ -106,7 +113,7 @@ def _of_floats(raw: pa.Array, clock: Clock) -> Column:
 
 def _localised(naive: pa.Array, zone: ZoneInfo) -> Column:
     if zone.key == "UTC":
-        return Column(naive.cast(MOMENT), np.zeros(len(naive), np.uint8))
+        return fine(naive.cast(MOMENT))
     local = as_micros(naive)
     quarters, at = np.unique(local // _QUARTER, return_inverse=True)
     offsets = [_offset(int(quarter) * _QUARTER, zone) for quarter in quarters]

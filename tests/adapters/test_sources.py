@@ -10,7 +10,7 @@ import pytest
 from fradect.adapters import sources
 from fradect.adapters.sources import BrokenFile, column_names, find_sources, read
 from fradect.errors import InvalidInput
-from fradect.mapping import Dialect
+from fradect.mapping_document import Dialect
 
 PLAIN = Dialect()
 

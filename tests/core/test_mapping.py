@@ -5,9 +5,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import fields
 
 from fradect.errors import InvalidInput
-from fradect.mapping import Column, load_mapping, parse_mapping
+from fradect.faults import Reason
+from fradect.mapping import load_mapping, parse_mapping
+from fradect.mapping_document import Column, Document
 from fradect.types import DAY, OutcomeKind
 from tests.adapters.factories_import import MAPPING
 
@@ -73,6 +76,8 @@ def test_the_hash_covers_what_is_said_not_how_it_is_laid_out() -> None:
         ("ignore: [junk]", "ignore: [junk]\nignore: [id]", "written twice"),
         ("ignore: [junk]", "numeric_ids: [junk]", "not mapped"),
         ("  amount: amount", "  amount: {column: amount, unit: cents}", "choose from major, minor"),
+        ("customer_id: customer", "customer_id: email", "stored in clear"),
+        ("event_id: id", "event_id: phone", "stored in clear"),
         ("event_time: at", "event_time: {column: at, unit: days}", "choose from ms, ns, s, us"),
         ("  customer_id: customer", "  customer_id: {column: customer, unit: s}", "leave it out"),
         ('"90.12"', '"-1"', "above zero"),
@@ -102,3 +107,10 @@ def test_tables_lie_beside_the_mapping_or_where_the_caller_says(tmp_path: Path) 
     moved = load_mapping(tmp_path / "m.yaml", {"ip_country": Path("/elsewhere")})
     assert moved.lookups[0].table == Path("/elsewhere")
     assert moved.hash == load_mapping(tmp_path / "m.yaml").hash
+
+
+def test_the_documentation_names_every_key_and_every_reason() -> None:
+    page = (SHIPPED[0].parents[1] / "docs" / "concepts" / "import.md").read_text()
+    keys = {field.encode_name for field in fields(Document)}
+    assert not [key for key in keys - {"name"} if f"`{key}`" not in page]
+    assert not [reason for reason in Reason if reason.value not in page]

@@ -70,7 +70,7 @@ def test_a_format_with_a_zone() -> None:
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-@given(st.lists(st.integers(-(2**62), 2**62) | st.integers(0, 2_000_000_000) | st.none()))
+@given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 2_000_000_000) | st.none()))
 def test_integers_by_their_unit(unit: str, values: list[int | None]) -> None:
     clock = Clock(ZoneInfo("UTC"), None, unit)
     assert said(times(pa.array(values, pa.int64()), clock, ORDINARY)) == law(values, clock)
@@ -79,6 +79,10 @@ def test_integers_by_their_unit(unit: str, values: list[int | None]) -> None:
 def test_floats_are_numbers_too_and_nan_is_missing() -> None:
     clock = Clock(ZoneInfo("UTC"), None, "s")
     assert said(times(pa.array([1.25, float("nan"), None]), clock, ORDINARY)) == [1_250_000, None, None]
+
+
+def test_a_column_of_nothing_is_missing() -> None:
+    assert said(times(pa.nulls(2), Clock(ZoneInfo("UTC")), ORDINARY)) == [None, None]
 
 
 def test_numbers_without_a_unit_are_no_times() -> None:
