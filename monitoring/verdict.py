@@ -29,7 +29,7 @@ class DriftSettings:
     least_rows: int = 100
     false_alarms: float = 0.03
     moderate: float = 0.1
-    clock_days: float = 7.0
+    clock_days: float = 6.5
     most_rows: int = 50_000
     seed: int = 0
 
