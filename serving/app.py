@@ -23,7 +23,7 @@ def create(wired: Wired) -> Starlette:
     """The application over what was wired. Every answer carries X-Request-Id, every error is a problem."""
     routes = Routes(wired)
     answering = _Answering(wired.metrics)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/api/v1/{module}/score", answering.of(routes.score), methods=["POST"]),
             Route("/health", answering.of(routes.health)),
@@ -33,6 +33,8 @@ def create(wired: Wired) -> Starlette:
         ],
         exception_handlers={HTTPException: answering.of_http_error},
     )
+    app.router.redirect_slashes = False  # a redirect would be built from the caller's own Host header
+    return app
 
 
 class _Answering:

@@ -31,11 +31,18 @@ def read(body: bytes) -> Any:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
+    for name in members:
+        if not name.isascii() and _has_surrogate(name):
+            raise InvalidInput("a field's name is no valid text (a lone surrogate); send valid UTF-8")
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise Malformed(f"{twice[:64]!r} stands there twice; send it once")
     return members
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _not_finite(constant: str) -> NoReturn:

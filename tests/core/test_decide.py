@@ -128,7 +128,7 @@ def test_requests_at_once_under_one_id_make_one_decision(bench: Bench) -> None:
 
 def test_the_loser_of_a_race_between_writers_gets_the_winners_answer(bench: Bench) -> None:
     class Slow(MemoryLedger):
-        def find(self, tenant_id: str, module: str, event_id: str) -> Stored | None:
+        def find(self, *_who: str) -> Stored | None:
             return None
 
     bench.ledger = Slow(rows=bench.ledger.rows)

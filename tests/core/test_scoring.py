@@ -16,7 +16,7 @@ N = len(RELEASE.contract.names)
 def _row(values: list[float]) -> list[float]:
     """Category columns hold codes, as the contract makes them."""
     return [
-        float(int(abs(v)) % len(f.categories)) if f.categories and v == v else v
+        float(int(abs(v)) % len(f.categories)) if f.categories and not np.isnan(v) else v
         for f, v in zip(RELEASE.contract, values, strict=True)
     ]
 

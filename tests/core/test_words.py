@@ -3,6 +3,7 @@
 import pytest
 
 from fradect.modules import contract_of
+from fradect.types import Value
 from fradect.words import Words
 
 STANDARD = contract_of("ecommerce/standard")
@@ -38,7 +39,7 @@ def test_currencies_have_their_own_decimals() -> None:
 
 
 def test_a_template_takes_features_event_fields_and_says_what_is_unknown() -> None:
-    values = {"customer_count_1h": 3.0, "event.payment_method": "cod", "event.hour": 4}
+    values: dict[str, Value] = {"customer_count_1h": 3.0, "event.payment_method": "cod", "event.hour": 4}
     template = "{customer_count_1h} at {event.hour} h by {event.payment_method}, {amount}"
     assert WORDS.fill(template, values) == "3 at 4 h by cod, unknown"
 
