@@ -228,6 +228,9 @@ async def _optional(what: str, call: Awaitable[T]) -> T | None:
         return await call
     except (Conflict, InvalidInput):
         raise
+    except (TimeoutError, Unavailable) as error:
+        log.warning("%s did not answer: %s", what, error or "too slow")
+        return None
     except Exception:  # a part that a decision can be made without must not stop it, whatever it raises
-        log.warning("%s did not answer", what, exc_info=True)
+        log.warning("%s failed", what, exc_info=True)
         return None

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import numpy as np
 
@@ -66,13 +67,21 @@ class Champions:
         _warm_up(release)
         if key not in self._current:
             self._prepare(*key)
-        return Champion(release, self._batch_of(release, key[1]))
+        batch = self._batch_of(release, key[1])
+        with suppress(Exception):  # without snapshots decisions are still made, whatever keeps them away
+            batch.read(_nobody(release, key[1]))
+        return Champion(release, batch)
+
+
+def _nobody(release: Loaded, tenant_id: str) -> Event:
+    fields = dict.fromkeys(release.module.entities.values(), "warm-up")
+    return Event("warm-up", tenant_id, release.module.name, 0, 0, fields)
 
 
 def _warm_up(release: Loaded) -> None:
     """A first judgement is slow, and no caller's business; one that fails shows before anybody relies on it."""
     names = release.contract.names
-    event = Event("warm-up", "", release.module.name, 0, 0, {})
+    event = _nobody(release, "")
     for value in (0.0, np.nan):
         judgement = judge(release, event, Vector(names, (value,) * len(names)), (), explain=True)
         if judgement.probability is None:
