@@ -1,0 +1,108 @@
+"""What goes on beside answering: a store that comes back, chores that fail, a champion that is followed."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from fradect.adapters.releases_folder import ReleasesFolder
+from fradect.errors import Unavailable
+from fradect.features.live import Snapshot
+from fradect.judgement import Loaded
+from fradect.ports import BatchFeatures
+from serving import batch
+from serving.batch import NoBatch, Reopened
+from serving.champions import Champions
+from serving.housekeeping import Chore, Housekeeping
+from tests.factories_decision import MemoryBatch, purchase, toy_release
+from tests.serving.conftest import promote
+
+
+def test_a_store_that_does_not_open_is_unavailable_at_once_and_tried_again_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: list[float] = []
+
+    def opener() -> BatchFeatures:
+        tries.append(0)
+        if len(tries) < 2:
+            raise OSError("no such store")
+        return MemoryBatch()
+
+    store = Reopened(opener)
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="does not open"):
+            store.read(purchase())
+    assert len(tries) == 1
+    monkeypatch.setattr(batch, "RETRY_SECONDS", 0.0)
+    store._next_try = 0.0
+    assert store.read(purchase()).values["total_orders"] == 4.0
+    assert NoBatch().read(purchase()) == Snapshot({}, {})
+
+
+def test_a_chore_that_fails_is_done_again_and_stops_no_other() -> None:
+    done: list[str] = []
+
+    def fail() -> None:
+        done.append("fail")
+        raise RuntimeError("no")
+
+    keeping = Housekeeping([Chore("failing", 1, fail), Chore("other", 2, lambda: done.append("other"))])
+    keeping.start()
+    deadline = time.monotonic() + 10
+    while done.count("other") < 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    keeping.stop()
+    assert done.count("fail") >= 2
+    assert done.count("other") >= 1
+
+
+@pytest.fixture
+def prepared() -> list[tuple[str, str]]:
+    return []
+
+
+@pytest.fixture
+def champions(tmp_path: Path, prepared: list[tuple[str, str]]) -> Champions:
+    def none(_release: Loaded, _tenant: str) -> BatchFeatures:
+        return NoBatch()
+
+    return Champions(ReleasesFolder(tmp_path), none, lambda *key: prepared.append(key))
+
+
+def test_a_champion_is_prepared_once_and_swapped_whole(
+    tmp_path: Path, champions: Champions, prepared: list[tuple[str, str]]
+) -> None:
+    with pytest.raises(Unavailable, match="promote"):
+        champions.of("ecommerce", "demo")
+    first = promote(tmp_path)
+    assert champions.refresh()
+    assert not champions.refresh()
+    held = champions.of("ecommerce", "demo")
+    other = toy_release("ecommerce/standard")
+    store = ReleasesFolder(tmp_path)
+    store.save(other)
+    store.promote("ecommerce", "demo", other.id)
+    assert champions.refresh()
+    assert (held.release.id, champions.of("ecommerce", "demo").release.id) == (first, other.id)
+    assert prepared == [("ecommerce", "demo")]
+
+
+def test_preparation_that_fails_keeps_the_champion_out_and_is_tried_again(tmp_path: Path) -> None:
+    promote(tmp_path)
+    fails = [True]
+
+    def prepare(_module: str, _tenant: str) -> None:
+        if fails.pop():
+            raise Unavailable("the log is being written")
+
+    def none(_release: Loaded, _tenant: str) -> BatchFeatures:
+        return NoBatch()
+
+    champions = Champions(ReleasesFolder(tmp_path), none, prepare)
+    champions.refresh()
+    assert list(champions.reasons) == [("ecommerce", "demo")]
+    fails.append(False)
+    champions.refresh()
+    assert champions.of("ecommerce", "demo")
+    assert not champions.reasons
