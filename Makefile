@@ -50,7 +50,7 @@ bench: setup ## Benchmarks, each against its peer and its limit
 	@$(BIN)/python -m benchmarks.handbook
 
 flows: setup ## A local Prefect server (http://127.0.0.1:4200) that serves every deployment
-	@$(BIN)/python -m flows.serve
+	@$(BIN)/python -m flows.server
 
 mlflow: setup ## MLflow's pages on http://127.0.0.1:5000
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 \

@@ -1,9 +1,6 @@
 """The training deployment on a real local Prefect server, triggered over its REST interface."""
 
-import os
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.serve import start_server
+from flows.server import serve_deployments, start_server
 
 PATIENCE = 240.0
 
@@ -31,12 +28,8 @@ def test_the_training_deployment_runs_when_rest_asks_for_it(filled_home: Path, m
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    monkeypatch.setenv("PREFECT_HOME", str(filled_home / "prefect"))
-    monkeypatch.setenv("FRADECT_PREFECT_PORT", str(port))
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     server = start_server(filled_home, port)
-    log = (filled_home / "flows.log").open("wb")
-    flows = subprocess.Popen([sys.executable, "-m", "flows.serve"], stdout=log, stderr=log, env=dict(os.environ))
+    flows = serve_deployments(filled_home, port)
     api = httpx.Client(base_url=f"http://127.0.0.1:{port}/api", timeout=30, trust_env=False)
     try:
         deployment = _wait("the deployment", lambda: _found(api, "/deployments/name/training/weekly"))
@@ -59,7 +52,6 @@ def test_the_training_deployment_runs_when_rest_asks_for_it(filled_home: Path, m
         for process in (flows, server):
             process.terminate()
             process.wait(60)
-        log.close()
 
 
 def _found(api: httpx.Client, path: str) -> Any:
