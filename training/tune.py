@@ -13,7 +13,7 @@ from training.matrices import Matrices, Params
 Progress = Callable[[float, float, str], None]  # trials done, trials in all, a few words
 
 BINS = (256, 1024, 4096)
-PATIENCE = 25
+PATIENCE = 40
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 # Tried first, from the coarsest bins up for as long as finer ones rank better; the rest of the study keeps the

@@ -21,7 +21,6 @@ from training.dataset import Dataset, SplitPlan, split
 from training.fit import TrainSettings, train
 from training.metrics import Ranking
 
-
 # Nearly half the year is the test: its 400 frauds leave chance an AUC between 0.47 and 0.53.
 PLAN = SplitPlan(train=0.35, validation=0.10, calibration=0.10, test=0.45, delay=30 * DAY)
 
