@@ -26,9 +26,9 @@ class Told:
     seconds: float
 
 
-def tell(told: Told, console: Console | None = None) -> None:
-    """Release, measures, gates, decisions, latency, drift, where to look next."""
-    console = console or Console()
+def tell(told: Told, svg: Path | None = None) -> None:
+    """Release, measures, gates, decisions, latency, drift, where to look next; drawn into `svg` where given."""
+    console = Console(record=svg is not None)
     outcome = told.outcome
     state = "[green]champion[/green]" if outcome.promoted else "[yellow]candidate[/yellow]"
     title = f"[bold]FRADECT[/bold]  {outcome.release_id}  {state}  [dim]{told.seconds:.0f} s[/dim]"
@@ -37,6 +37,8 @@ def tell(told: Told, console: Console | None = None) -> None:
         parts.insert(0, Text(f"Not promoted: {outcome.reason}", style="yellow"))
     parts.append(_next(told))
     console.print(Panel(Group(*parts), title=title, title_align="left", padding=(1, 2)))
+    if svg is not None:
+        console.save_svg(str(svg), title="make demo")
 
 
 def _decisions(told: Told) -> Table:

@@ -5,6 +5,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,13 @@ def test_no_import_hides_in_a_function() -> None:
 def test_every_vendor_has_its_doors(vendor: str) -> None:
     doors = {str(path.relative_to(ROOT)) for path in SOURCES if vendor in _imports(path)}
     assert doors <= DOORS[vendor]
+
+
+def test_the_import_contract_names_every_module_of_the_core() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    core = next(c for c in contracts if c["name"].startswith("The core"))["source_modules"]
+    there = {f"fradect.{p.stem}" for p in (ROOT / "fradect").iterdir() if not p.name.startswith("__")}
+    assert set(core) == there - {"fradect.adapters", "fradect.cli"}
 
 
 def test_nothing_is_ever_unpickled() -> None:
