@@ -4,6 +4,7 @@ Rules that read the same columns are validated together over a frame of just the
 copies all of the frame it is given for every expectation: over 1.75 million events, seconds instead of minutes.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,9 @@ from expectations.pages import write_page
 from expectations.report import Failure, QualityReport
 from expectations.rules import Rule, Severity, Suite
 from expectations.tables import Subject
+
+# It tells of a folder it made and removed again, for pages that are not its to write, each time it is called.
+logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 SHOWN = 5
 """Examples that a failure keeps."""

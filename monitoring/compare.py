@@ -51,7 +51,7 @@ def compare(reference: pd.DataFrame, current: pd.DataFrame, contract: Contract, 
 
 
 def judge(comparison: Comparison, settings: DriftSettings) -> DriftVerdict:
-    """Drift, when any column is further away than both chance and `moderate` explain."""
+    """Drift, when any column is further away than a moderate shift and chance together explain."""
     level = settings.false_alarms / len(comparison.columns)
     judged = [
         *(_judge(binned, "feature", comparison, level, settings) for binned in comparison.features),
@@ -83,7 +83,7 @@ def _judge(binned: Binned, kind: str, comparison: Comparison, level: float, sett
     then, now = binned.counts
     value = float(stability_index(then, now))
     chance = chance_limit(tuple(then.tolist()), binned.current.size, level, settings.seed)
-    threshold = max(chance, settings.moderate)
+    threshold = settings.moderate + chance
     moved = None if comparison.amounts is None else _money_moved(binned, comparison.amounts)
     return ColumnDrift(binned.name, kind, value, threshold, value >= threshold, *binned.missing, moved)
 

@@ -20,9 +20,10 @@ class Answer(StrEnum):
 class DriftSettings:
     """What counts as drift.
 
-    `false_alarms`: how often traffic like the reference may be called drift, over all columns together; it is set
-    below the 5 % that is promised, because live events are not independent. `moderate`: an index below this is
-    no drift, however certain. `clock_days`: features of the clock alone count from that many days of traffic on.
+    A column's limit is `moderate`, the shift that is nothing to worry about, and what chance adds to it in a sample
+    of this size: no more than with probability `false_alarms`, over all columns together. That is set below the 5 %
+    promised, because live events are not independent. `clock_days`: features of the clock alone count from that
+    many days of traffic on.
     Larger samples than `most_rows` are thinned evenly.
     """
 

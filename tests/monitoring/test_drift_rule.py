@@ -49,11 +49,19 @@ def test_a_trifle_in_a_large_sample_is_no_drift_and_a_moderate_shift_is(verdict_
     assert verdict_of(current.assign(amount=current["amount"] * 1.6)).drifted == ("amount",)
 
 
-def test_limits_fall_with_the_rows_but_never_below_a_moderate_shift(verdict_of: Judge, traffic: Traffic) -> None:
-    small, large = ({c.name: c.threshold for c in verdict_of(traffic(n, 4)).columns} for n in (100, 5_000))
-    assert all(small[name] >= large[name] for name in small)
-    assert set(large.values()) == {SETTINGS.moderate}
-    assert max(small.values()) > SETTINGS.moderate
+def test_limits_fall_with_the_rows_towards_a_moderate_shift(verdict_of: Judge, traffic: Traffic) -> None:
+    small, large = ({c.name: c.threshold for c in verdict_of(traffic(n, 4)).columns} for n in (100, 20_000))
+    assert all(small[name] > large[name] > SETTINGS.moderate for name in small)
+    assert max(large.values()) < SETTINGS.moderate + 0.01
+
+
+def test_a_small_true_shift_is_no_drift_because_the_sample_is_small(verdict_of: Judge, traffic: Traffic) -> None:
+    runs, alarms = 100, 0
+    for seed in range(runs):
+        current = traffic(200, 30_000 + seed)
+        current["amount"] *= np.exp(0.2)  # an index of about 0.04, which no large sample would call drift
+        alarms += verdict_of(current).answer is Answer.DRIFT
+    assert alarms <= 0.05 * runs
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0])
