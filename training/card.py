@@ -156,7 +156,7 @@ def _fairness(facts: CardFacts) -> Iterator[str]:
     yield "## Fairness"
     yield ""
     if not facts.fairness.groups:
-        yield "The data names no protected attribute; nothing can be said."
+        yield "The data says nothing of any protected attribute, so neither can this card."
         return
     yield from _table(
         ("attribute", "group", "events", "flagged", "honest flagged", "fraud flagged"),
@@ -186,8 +186,8 @@ def _thresholds(facts: CardFacts) -> Iterator[str]:
     yield "## Thresholds and costs"
     yield ""
     yield (
-        f"Scores from {policy.review} are reviewed, from {policy.decline} declined: the pair that saved most on the "
-        "calibration events."
+        f"Scores from {policy.review} are reviewed, from {policy.decline} declined: the pair that is expected to save "
+        "most on the calibration events."
     )
     yield ""
     yield (

@@ -63,9 +63,14 @@ def audit(
     """Rates by group of each protected attribute, and whether the policy's limits are certainly broken.
 
     Numbers are taken as years and put in bands. Who gave no answer forms the group "unknown", which is shown but
-    not compared. `customer`: codes, -1 for none.
+    not compared; an attribute that nobody answered is left out. `customer`: codes, -1 for none.
     """
-    tables = {name: _groups(name, flagged, label, customer, _named(column)) for name, column in protected.items()}
+    named = {attribute: _named(column) for attribute, column in protected.items()}
+    tables = {
+        attribute: _groups(attribute, flagged, label, customer, names)
+        for attribute, names in named.items()
+        if (names != UNKNOWN).any()
+    }
     large = {name: [g for g in groups if _counts(g, limits)] for name, groups in tables.items()}
     table = FairnessTable(
         groups=tuple(group for groups in tables.values() for group in groups),

@@ -78,7 +78,7 @@ def test_every_table_row_has_its_heads_columns(facts: CardFacts) -> None:
 def test_a_tenant_without_protected_attributes_or_champion_has_a_card(facts: CardFacts) -> None:
     table, fair = audit(MADE.scored.chosen > 0, MADE.scored.label, MADE.scored.customer, {}, Limits())
     card = render(replace(facts, fairness=table, verdicts=[fair], comparison=None, champion=None))
-    assert "no protected attribute" in card
+    assert "nothing of any protected attribute" in card
     assert "no champion to compare with" in card
 
 

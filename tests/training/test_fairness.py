@@ -104,6 +104,12 @@ def test_without_protected_attributes_nothing_can_be_said() -> None:
     assert table.groups == ()
 
 
+def test_an_attribute_that_nobody_answered_is_left_out() -> None:
+    facts = _people()
+    facts["protected"]["age"] = np.full(8_000, None, object)
+    assert {group.attribute for group in _audit(**facts)[0].groups} == {"sex"}
+
+
 def test_who_gave_no_answer_is_shown_and_not_compared() -> None:
     facts = _people()
     silent = np.arange(8_000) % 4 == 0
