@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,44 +13,26 @@ import msgspec
 
 from fradect.decide import Request
 from fradect.errors import InvalidInput
-from fradect.events import Clock, check_time, clean, to_micros
+from fradect.events import Clock, check_time, clean, clean_text, holds_card_number, to_micros
 from fradect.faults import Fault, Reason
-from fradect.modules import module_of
 from fradect.modules.declaration import Field, FieldType
+from fradect.modules.ecommerce import MODULE, REQUEST_PATHS
 from fradect.money import exponent_of, to_minor
 from fradect.ports import Vault
 from fradect.types import Event, Value
 from serving.schemas import PurchaseRequest
 
-MODULE = module_of("ecommerce")
-
-# Canonical field -> where a caller sends it.
-PATHS: Mapping[str, str] = MappingProxyType(
-    {
-        "currency": "transaction.currency",
-        "customer_id": "transaction.customer_id",
-        "merchant_id": "transaction.merchant_id",
-        "device_id": "transaction.device.id",
-        "card_token": "transaction.card.token",
-        "ip": "transaction.device.ip",
-        "payment_method": "transaction.payment_method",
-        "channel": "context.channel",
-        "browser": "transaction.device.browser",
-        "source": "transaction.source",
-        "ip_country": "transaction.device.ip_country",
-        "billing_country": "transaction.card.country",
-        "shipping_country": "transaction.shipping_address.country",
-        "signup_at": "transaction.customer.signup_at",
-        "email": "transaction.customer.email",
-        "phone": "transaction.customer.phone",
-        "full_name": "transaction.customer.full_name",
-        "shipping_address": "transaction.shipping_address.text",
-    }
-)
 _REQUIRED = frozenset({"currency", "customer_id"})
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _UTC = Clock(ZoneInfo("UTC"))
 _AT = re.compile(r" - at `\$\.?(.*)`$")
+_GAPS = re.compile(r"[ -]")
+# Visa, Mastercard, Mir, American Express, UnionPay, Discover.
+_ISSUED = re.compile(
+    r"4\d{15}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|220[0-4]\d{12}|3[47]\d{13}"
+    r"|62\d{14}|(?:6011|65\d\d)\d{12}",
+    re.ASCII,
+)
 _json = msgspec.json.Encoder(order="deterministic")
 
 
@@ -67,7 +48,7 @@ class Received:
 def request_of(body: Any, received: Received, vault: Vault, base_currency: str) -> Request:
     """InvalidInput names the field as the caller wrote it. Nothing is stored yet, and no clear personal text left."""
     asked = _typed(body)
-    event_id = _text("transaction.transaction_id", _EVENT_ID, asked.transaction.transaction_id)
+    event_id = _event_id(asked.transaction.transaction_id)
     fields = _fields(asked, received.at)
     amount = _amount(asked.transaction.amount, str(fields["currency"]), base_currency)
     happened = _time("transaction.event_time", asked.transaction.event_time, received.at)
@@ -126,11 +107,23 @@ def _sealed(
 
 def _text(path: str, field: Field, text: str) -> str:
     try:
-        cleaned = clean(field, text)
+        return clean(field, text)
     except Fault as fault:
         raise fault.at(path) from None
-    if field is _EVENT_ID and not cleaned:
+
+
+def _event_id(text: str) -> str:
+    """Order numbers are long, and one in ten of any digits passes the Luhn check: only what an issuer could have
+    given out counts as a card number here."""
+    path = "transaction.transaction_id"
+    try:
+        cleaned = clean_text(text, may_be_number=True)
+    except Fault as fault:
+        raise fault.at(path) from None
+    if not cleaned:
         raise Fault(Reason.MISSING, "send an id of your own", path)
+    if _ISSUED.fullmatch(_GAPS.sub("", cleaned)) and holds_card_number(cleaned):
+        raise Fault(Reason.CARD, "send an id of your own; numbers of cards are never stored", path)
     return cleaned
 
 
@@ -161,14 +154,15 @@ def _amount(amount: Any, currency: str, base_currency: str) -> int:
 
 
 _JSON_NAMES: Mapping[type, str] = {bool: "bool", str: "str", list: "array", dict: "object", type(None): "null"}
-_EVENT_ID = Field("transaction_id", FieldType.ID, "the caller's own id of the purchase")
 _Reader = Callable[[PurchaseRequest], str | None]
 
 
 def _readers(*, personal: bool) -> Iterator[tuple[Field, str, _Reader]]:
     for field in MODULE.fields:
-        if field.name in PATHS and (field.type is FieldType.PERSONAL) == personal:
-            yield field, PATHS[field.name], attrgetter(PATHS[field.name])
+        path = REQUEST_PATHS.get(field.name)
+        if path is None or field.type is FieldType.MONEY or (field.type is FieldType.PERSONAL) != personal:
+            continue
+        yield field, path, attrgetter(path)
 
 
 _PLAIN = tuple(_readers(personal=False))

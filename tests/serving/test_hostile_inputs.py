@@ -84,6 +84,11 @@ HOSTILE: dict[str, tuple[bytes, int, str | None]] = {
         422,
         "transaction.shipping_address.text",
     ),
+    "card number as id": (
+        _with("transaction.transaction_id", "4111-1111-1111-1111"),
+        422,
+        "transaction.transaction_id",
+    ),
     "unknown currency": (_with("transaction.currency", "ZZZ"), 422, "transaction.currency"),
     "currency without a rate": (_with("transaction.currency", "EUR"), 422, "transaction.currency"),
     "unknown country": (_with("transaction.card.country", "QQ"), 422, "transaction.card.country"),
@@ -156,6 +161,11 @@ def test_odd_but_honest_text_is_taken_literally_and_comes_back_unchanged(
     engine.dispose()
     assert row.event_id == text
     assert json.loads(row.fields)["customer_id"] == text
+
+
+@pytest.mark.parametrize("number", ["1763895042112345678", "2026112300000017", "0000000000000000", "1234567890128"])
+def test_long_order_numbers_are_ids_though_one_in_ten_passes_the_luhn_check(client: Client, number: str) -> None:
+    assert client.post(body(number)).status_code == 200
 
 
 def test_two_spellings_of_one_character_are_one_customer(client: Client) -> None:
