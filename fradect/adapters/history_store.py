@@ -203,7 +203,7 @@ def feature_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 def _join(work: _Work, staging: Path, origin: Mapping[bytes, bytes]) -> None:
     schema = _schema(work.contract).with_metadata(origin)
     work.duck.execute("SET preserve_insertion_order = true")
-    parts = [pa.ipc.open_file(pa.memory_map(str(path))) for path in sorted(work.folder.glob("*.arrow"))]
+    parts = sorted(work.folder.glob("*.arrow"))
     buffers = cycle([_Buffer(work.contract), _Buffer(work.contract)])  # one is filled while the other is written
     with feature_writer(staging, schema) as writer, ThreadPoolExecutor(1) as pool:
         written = pool.submit(bool)
@@ -223,14 +223,17 @@ class _Buffer:
     def __init__(self, contract: Contract) -> None:
         self._columns = {feature.name: np.empty(ROWS_PER_STRETCH) for feature, _ in contract.windows}
 
-    def fill(self, parts: Sequence[pa.ipc.RecordBatchFileReader], stretch: int, seq: Ints) -> dict[str, Floats]:
+    def fill(self, parts: Sequence[Path], stretch: int, seq: Ints) -> dict[str, Floats]:
         """Every part's results at the places of their numbers in `seq`, NaN where there are none."""
         columns = {name: column[: seq.size] for name, column in self._columns.items()}
         for column in columns.values():
             column.fill(np.nan)
         for part in parts:
-            if stretch < part.num_record_batches:
-                batch = part.get_batch(stretch)
+            with pa.memory_map(str(part)) as mapped:  # no longer than needed: mapped pages count as memory
+                held = pa.ipc.open_file(mapped)
+                if stretch >= held.num_record_batches:
+                    continue
+                batch = held.get_batch(stretch)
                 at = np.searchsorted(seq, batch["seq"].to_numpy())
                 for name in batch.schema.names[1:]:
                     columns[name][at] = batch[name].to_numpy()
