@@ -30,7 +30,7 @@ def calibrate(margins: Floats, labels: Flags) -> Calibrator:
     if slope / spread < LEAST_SLOPE:
         slope = LEAST_SLOPE * spread
         _, intercept = _newton(np.ones((scaled.size, 1)), target, offset=slope * scaled)
-    return Calibrator(slope / spread, intercept - slope * center / spread)
+    return Calibrator(max(slope / spread, LEAST_SLOPE), intercept - slope * center / spread)
 
 
 def _newton(design: Floats, target: Floats, offset: Floats | float = 0.0) -> tuple[float, float]:
