@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -89,6 +90,25 @@ def test_an_interrupted_study_goes_on_and_repeats_no_trial(tmp_path: Path) -> No
     again = _train(longer)
     assert again.facts.trials == resumed.facts.trials
     assert again.model == resumed.model
+
+
+def test_a_trial_that_was_interrupted_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(SETTINGS, trials=4, storage_url=f"sqlite:///{tmp_path}/optuna.db")
+    calls: list[int] = []
+    fit_trees = xgb.train
+
+    def pulled_the_plug(*args: Any, **kwargs: Any) -> Any:
+        calls.append(len(calls))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return fit_trees(*args, **kwargs)
+
+    monkeypatch.setattr(xgb, "train", pulled_the_plug)
+    with pytest.raises(KeyboardInterrupt):
+        _train(settings)
+    resumed = _train(settings).facts.trials
+    assert len(resumed) == 4
+    assert len(calls) == 3 + 2 + 1  # two trials were kept, two made up for, one fit at the end
 
 
 def test_a_study_of_other_data_is_never_resumed(tmp_path: Path) -> None:
