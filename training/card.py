@@ -11,7 +11,7 @@ from training.bootstrap import Interval
 from training.evaluate import Comparison, Evaluation
 from training.fairness import FairnessTable
 from training.fit import TrainingFacts
-from training.gate import conclude
+from training.gate import GATES, conclude
 
 NAMES: Mapping[str, str] = {
     "roc_auc": "ROC AUC",
@@ -59,10 +59,14 @@ def said(name: str, span: Interval, currency: str) -> str:
 
 
 def _head(facts: CardFacts) -> Iterator[str]:
-    outcome = conclude(facts.verdicts)
+    outcome, asked = conclude(facts.verdicts), {verdict.gate for verdict in facts.verdicts}
+    open_ = [gate for gate in GATES if gate not in asked]
     yield f"# Model card: {facts.release.id}"
     yield ""
-    yield f"**{'May be promoted' if outcome.passed else 'Must not be promoted'}**: {outcome.reason}."
+    if outcome.passed and open_:
+        yield f"**Passed so far**: {outcome.reason}. Promotion still asks: {', '.join(open_)}."
+    else:
+        yield f"**{'May be promoted' if outcome.passed else 'Must not be promoted'}**: {outcome.reason}."
     yield ""
     yield f"Module `{facts.release.module}`, contract `{facts.release.contract.name}`, " + (
         f"compared with `{facts.champion}`." if facts.champion else "no champion to compare with."

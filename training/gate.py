@@ -7,6 +7,7 @@ from fradect.policy import Limits
 from fradect.types import Verdict
 from training.evaluate import Comparison, Evaluation
 
+GATES = ("improvement", "fairness", "replay")  # all that a promotion asks
 _SHOWN = 5  # mismatches told of in full
 
 

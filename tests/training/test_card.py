@@ -16,6 +16,7 @@ from training.card import CardFacts, money, render, said
 from training.evaluate import Comparison
 from training.fairness import audit
 from training.fit import TrainSettings, train
+from training.gate import replay
 from training.plots import figures
 
 MADE = make_evaluated()
@@ -57,7 +58,13 @@ def test_the_card_tells_everything_a_reader_must_know(facts: CardFacts) -> None:
 def test_the_card_is_written_when_a_gate_fails_too(facts: CardFacts) -> None:
     failed = render(replace(facts, verdicts=[Verdict("improvement", "fail", "not above"), *facts.verdicts[1:]]))
     assert "**Must not be promoted**: improvement: not above" in failed
-    assert "**May be promoted**" in render(facts)
+
+
+def test_the_card_does_not_promise_what_was_not_asked_yet(facts: CardFacts) -> None:
+    early = render(facts)
+    assert "**Passed so far**" in early
+    assert "still asks: replay" in early
+    assert "**May be promoted**" in render(replace(facts, verdicts=[*facts.verdicts, replay([], 1_000)]))
 
 
 def test_a_card_depends_on_nothing_but_its_facts(facts: CardFacts) -> None:
