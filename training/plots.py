@@ -35,7 +35,7 @@ def _precision_recall(evaluation: Evaluation) -> bytes:
     axes.axhline(share, color=_GREY, linestyle="--", label=f"by chance: {share:.4f}")
     if "precision" in evaluation.metrics:
         at = evaluation.metrics["recall"].value, evaluation.metrics["precision"].value
-        axes.plot(*at, "o", color=_ORANGE, label="reviewed or declined by the policy")
+        axes.plot(*at, "o", color=_ORANGE, label="what the release reviews or declines")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(loc="upper right", frameon=False)
     return _png(figure)
