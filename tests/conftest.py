@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import prometheus_client  # noqa: F401  before feast, whose import would make it share counters by file
 import pytest
 
 import fradect  # noqa: F401  telemetry off
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # nothing is ever judged by how busy a machine is
+hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("FRADECT_TEST_DATA", ROOT.parent / "shared" / "data"))
