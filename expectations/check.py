@@ -26,7 +26,7 @@ from expectations.rules import Rule, Severity, Suite
 from expectations.tables import Subject
 
 # It tells of a folder it made and removed again, for pages that are not its to write, each time it is called.
-logging.getLogger("great_expectations").setLevel(logging.WARNING)
+logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
 
 SHOWN = 5
 """Examples that a failure keeps."""

@@ -27,7 +27,9 @@ _COLOUR = {"pass": "green", "fail": "red", "not enough data": "yellow"}
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """First column to the left, figures to the right."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    made = Table(header_style="dim", box=None, pad_edge=False)
+    if title:
+        made.title, made.title_justify, made.title_style = title, "left", "bold"
     for i, column in enumerate(columns):
         made.add_column(column, justify="left" if i == 0 else "right")
     for row in rows:
@@ -81,10 +83,11 @@ def release_lines(shop: Workshop, release_id: str) -> list[Table | Text]:
     folder = shop.evidence(release_id)
     measured, verdicts = recall(folder, Measured), recall(folder, Verdicts)
     made = recall(folder, Candidate)
-    title = f"{release_id}: {made.contract} for {made.tenant}, {measured.test_events:,} test events"
+    title = Text(f"{made.contract} of {made.tenant}, on {measured.test_events:,} events it never saw", style="bold")
     rows = [(NAMES[name], *_span(name, span, measured.base_currency)) for name, span in measured.metrics.items()]
     return [
-        table(title, ("on events it never saw", "value", "95 % interval"), rows),
+        title,
+        table("", ("", "value", "95 % interval"), rows),
         Text(),
         gates(verdicts.verdicts),
     ]

@@ -20,6 +20,8 @@ from fradect.modules.ecommerce import REQUEST_PATHS
 
 Body = dict[str, Any]
 
+TRIES = 5
+
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
@@ -108,8 +110,18 @@ def _ask(url: str, key: str, bodies: Sequence[Body]) -> Iterator[tuple[Body, flo
     with httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=10, trust_env=False) as client:
         for body in bodies:
             started = time.perf_counter()
-            answer = client.post("/api/v1/ecommerce/score", json=body)
+            answer = _patiently(client, body)
             milliseconds = (time.perf_counter() - started) * 1000
             if answer.status_code != 200:
                 raise Unavailable(f"the service answered {answer.status_code}: {answer.text}")
             yield answer.json(), milliseconds
+
+
+def _patiently(client: httpx.Client, body: Body) -> httpx.Response:
+    """The same id may be sent again and again: a service that is busy says so, and decides it once."""
+    for _ in range(TRIES):
+        answer = client.post("/api/v1/ecommerce/score", json=body)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(float(answer.headers.get("Retry-After", "1")))
+    return answer
