@@ -48,7 +48,7 @@ def _release(shop: Workshop, dataset: Dataset, splits: Splits, trained: Trained)
     chosen = dataset.rows(splits.calibration)
     calibrator = calibrate(trained.margins["calibration"], chosen.label)
     probability = calibrator.probability(trained.margins["calibration"])
-    costs = shop.module.costs
+    costs = shop.facts.costs
     by_model = choose_thresholds(costs, to_scores(probability), chosen.amount, probability)
     provisional = _assembled(shop, trained.model, calibrator, by_model)
     events = past_events(shop, int(chosen.time.min()), set(chosen.event_id))
@@ -63,7 +63,7 @@ def _assembled(shop: Workshop, model: bytes, calibrator: Calibrator, thresholds:
         model=model,
         calibrator=calibrator,
         rulebook=(PROJECT / "rulebooks" / shop.module.rulebook).read_bytes(),
-        policy=Policy(*thresholds, shop.facts.base_currency, shop.module.costs),
+        policy=Policy(*thresholds, shop.facts.base_currency, shop.facts.costs),
         engines={name: version(name) for name in ("xgboost-cpu", "zen-engine", "numpy")},
     )
 

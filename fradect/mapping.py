@@ -4,19 +4,21 @@ import codecs
 import re
 from collections.abc import Iterable
 from collections.abc import Mapping as ReadOnly
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
+
 from fradect.errors import InvalidInput
 from fradect.events import UNITS, Clock, Notation, clean
 from fradect.faults import Fault
 from fradect.features.contract import Contract
-from fradect.mapping_document import Column, Dialect, Label, hash_document, read_document
+from fradect.mapping_document import Column, Costs, Dialect, Label, hash_document, read_document
 from fradect.modules import contract_of, module_of
-from fradect.modules.declaration import FieldType, Module
+from fradect.modules.declaration import CostModel, FieldType, Module
 from fradect.money import EXPONENTS, Rates, decimal_of
 from fradect.types import DAY, HOUR, MINUTE, SECOND, OutcomeKind
 
@@ -65,6 +67,7 @@ class Mapping:
     numeric_ids: frozenset[str]
     nulls: tuple[str, ...]
     dialect: Dialect
+    costs: CostModel
     hash: str
 
     @property
@@ -125,6 +128,7 @@ def parse_mapping(text: str, name: str, folder: Path, tables: ReadOnly[str, Path
         numeric_ids=frozenset(document.numeric_ids),
         nulls=document.nulls,
         dialect=document.csv,
+        costs=_costs(module.costs, document.costs),
         hash=hash_document(document),
     )
     _check(mapping)
@@ -187,6 +191,11 @@ def _rates(code: str, pairs: Iterable[tuple[date, str | float | int]]) -> Rates:
     if len(set(rates.days)) < len(rates.days) or not rates.days or min(rates.values) <= 0:
         raise InvalidInput(f"rates of {code}: give at least one, each above zero and of its own day", field="rates")
     return rates
+
+
+def _costs(usual: CostModel, own: Costs) -> CostModel:
+    given = {name: value for name, value in msgspec.structs.asdict(own).items() if value is not None}
+    return CostModel(**(asdict(usual) | given))
 
 
 def _check_currency(code: str, key: str) -> None:

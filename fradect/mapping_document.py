@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import yaml
@@ -48,6 +48,21 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encoding: str = "utf-8"
 
 
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Minor = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What this tenant's decisions cost, where the module's own figures do not fit: see CostModel."""
+
+    loss: Share | None = None
+    margin: Share | None = None
+    insult_fixed: Minor | None = None
+    review_fixed: Minor | None = None
+    review_catch: Share | None = None
+    review_insult: Share | None = None
+
+
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: str
     tenant: str
@@ -66,6 +81,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     numeric_ids: tuple[str, ...] = ()
     nulls: tuple[str, ...] = ()
     csv: Dialect = Dialect()
+    costs: Costs = Costs()
 
 
 class _Loader(yaml.SafeLoader):

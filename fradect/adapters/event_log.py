@@ -21,7 +21,7 @@ from fradect.adapters.places import scratch
 from fradect.errors import Conflict, InvalidInput, NotFound, Refused
 from fradect.intake import MOMENT, field_type
 from fradect.modules import module_of
-from fradect.modules.declaration import Module
+from fradect.modules.declaration import CostModel, Module
 
 KINDS = ("outcomes", "origins", "events")  # in the order of publishing: events last, they make a batch visible
 ROWS_PER_GROUP = 131_072
@@ -84,6 +84,7 @@ class Facts(msgspec.Struct, frozen=True):
     base_currency: str
     mapping: str
     mapping_hash: str
+    costs: CostModel
     key_id: str | None = None
     first_time: int = 0
     last_time: int = 0

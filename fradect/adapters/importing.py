@@ -206,7 +206,12 @@ def _following(run: _Run, merge: Merge, vault: HomeVault | None) -> Facts | None
     mapping, facts = run.mapping, run.facts or _no_facts(run.mapping)
     key_id = facts.key_id if vault is None else vault.key_id
     facts = msgspec.structs.replace(
-        facts, mapping=mapping.name, mapping_hash=mapping.hash, key_id=key_id, sources=_sources(run, facts)
+        facts,
+        mapping=mapping.name,
+        mapping_hash=mapping.hash,
+        key_id=key_id,
+        costs=mapping.costs,
+        sources=_sources(run, facts),
     )
     if run.total("accepted"):
         first_seq = facts.highest_seq + 1
@@ -227,7 +232,13 @@ def _following(run: _Run, merge: Merge, vault: HomeVault | None) -> Facts | None
 
 def _no_facts(mapping: Mapping) -> Facts:
     return Facts(
-        mapping.module.name, mapping.tenant, mapping.contract.name, mapping.base_currency, mapping.name, mapping.hash
+        mapping.module.name,
+        mapping.tenant,
+        mapping.contract.name,
+        mapping.base_currency,
+        mapping.name,
+        mapping.hash,
+        mapping.costs,
     )
 
 

@@ -1,5 +1,6 @@
 """Mappings: what they say is understood, what they get wrong is refused before a row is read."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -114,3 +115,14 @@ def test_the_documentation_names_every_key_and_every_reason() -> None:
     keys = {field.encode_name for field in fields(Document)}
     assert not [key for key in keys - {"name"} if f"`{key}`" not in page]
     assert not [reason for reason in Reason if reason.value not in page]
+
+
+def test_a_tenant_says_what_its_decisions_cost_and_keeps_the_module_s_other_figures() -> None:
+    own = parse_mapping(MAPPING + "\ncosts: {review_fixed: 200, margin: 0.1}\n", "own", Path())
+    assert own.costs == replace(own.module.costs, review_fixed=200, margin=0.1)
+
+
+@pytest.mark.parametrize("costs", ["{review_fixed: -1}", "{margin: 1.5}", "{coffee: 3}"])
+def test_costs_that_cannot_be_are_refused(costs: str) -> None:
+    with pytest.raises(InvalidInput, match="costs"):
+        parse_mapping(f"{MAPPING}\ncosts: {costs}\n", "own", Path())
