@@ -15,7 +15,6 @@ export DO_NOT_TRACK := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
-export PREFECT_HOME := $(FRADECT_HOME)/prefect
 # Without cached byte code every process pays the imports twice over.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -12,6 +12,7 @@ from flows.quality import hold
 from flows.stage import stage
 from flows.wiring import workshop
 from flows.wiring.features import derive, fill_feast
+from fradect.types import DAY
 
 
 @stage(retries=1)
@@ -24,7 +25,8 @@ def materialise(module: str, tenant: str) -> None:
         advance(0.75, 1, "expectations of features")
         require(hold(shop, features.suite(shop.module, contract), [str(shop.places.training_set(contract))]))
         advance(0.8, 1, "Feast's registry and online store")
-        fill_feast(shop, contract, min(shop.facts.last_time, time.time_ns() // 1000))
+        midnight = (shop.facts.last_time // DAY + 1) * DAY  # the first whose snapshots know every event
+        fill_feast(shop, contract, min(midnight, time.time_ns() // 1000))
         result.words = f"{rows:,} events, {len(contract.names)} features of {contract.name}"
 
 

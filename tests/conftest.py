@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ import prometheus_client  # noqa: F401  before feast, whose import would make it
 import pytest
 
 import fradect  # noqa: F401  telemetry off
+
+# What is imported at collection must not look at, or leave anything in, a home that a person works in.
+_HOME = tempfile.TemporaryDirectory(prefix="fradect-tests-")
+os.environ["FRADECT_HOME"] = _HOME.name
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # nothing is ever judged by how busy a machine is
 hypothesis.settings.load_profile("untimed")

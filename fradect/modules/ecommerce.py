@@ -89,9 +89,13 @@ def _distinct(entity: str, of: str, length: int) -> Feature:
         f"{entity}_distinct_{ENTITY_OF[of]}_{span}",
         Kind.LIVE,
         "count",
-        f"different {ENTITY_OF[of]}s seen with this {entity} in {span}, this one included",
+        f"different {_several(ENTITY_OF[of])} seen with this {entity} in {span}, this one included",
         Window(entity, Aggregate.DISTINCT, length, of=of),
     )
+
+
+def _several(entity: str) -> str:
+    return entity + ("es" if entity.endswith("s") else "s")
 
 
 def _since_last(entity: str, length: int) -> Feature:

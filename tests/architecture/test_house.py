@@ -24,6 +24,14 @@ DOORS = {
     "zen": {"fradect/rules.py"},
     "bentoml": {"serving/service.py"},
     "optuna": {"training/tune.py"},
+    "evidently": {"monitoring/drift.py"},
+    # The stores name its types; the benchmark has it as a peer.
+    "duckdb": {
+        "fradect/adapters/duck.py",
+        "fradect/adapters/history_store.py",
+        "fradect/adapters/snapshot_store.py",
+        "benchmarks/windows.py",
+    },
 }
 
 
