@@ -1,7 +1,9 @@
 """The one screen at the end of the demo."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -10,7 +12,7 @@ from rich.text import Text
 
 from flows.monitor import DriftFound
 from flows.pipeline import Outcome
-from flows.screen import release_lines
+from flows.screen import leave_json, release_figures, release_lines
 from flows.traffic import Answers
 from flows.wiring import Workshop
 
@@ -26,37 +28,57 @@ class Told:
     seconds: float
 
 
-def tell(told: Told, svg: Path | None = None) -> None:
+def tell(told: Told, json: Path | None = None, svg: Path | None = None) -> None:
     """Release, measures, gates, decisions, latency, drift, where to look next; drawn into `svg` where given."""
+    leave_json(json, _figures(told))
     console = Console(record=svg is not None)
     outcome = told.outcome
     state = "[green]champion[/green]" if outcome.promoted else "[yellow]candidate[/yellow]"
     title = f"[bold]FRADECT[/bold]  {outcome.release_id}  {state}  [dim]{told.seconds:.0f} s[/dim]"
-    parts: list[RenderableType] = [*release_lines(told.shop, outcome.release_id), Text(), _decisions(told), Text()]
+    parts: list[RenderableType] = [*release_lines(told.shop, outcome.release_id), Text(), *_served(told), Text()]
     if not outcome.promoted:
         parts.insert(0, Text(f"Not promoted: {outcome.reason}", style="yellow"))
     parts.append(_next(told))
     console.print(Panel(Group(*parts), title=title, title_align="left", padding=(1, 2)))
     if svg is not None:
-        console.save_svg(str(svg), title="make demo")
+        drawn = console.export_svg(title="make demo")
+        svg.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL))  # a picture that loads nothing
 
 
-def _decisions(told: Told) -> Table:
+def _figures(told: Told) -> dict[str, Any]:
+    answers, outcome = told.answers, told.outcome
+    return {
+        **release_figures(told.shop, outcome.release_id),
+        "promoted": outcome.promoted,
+        "requests": dict(answers.by_outcome),
+        "p50_ms": answers.percentile(50),
+        "p99_ms": answers.percentile(99),
+        "drift": str(told.drift.verdict.answer),
+        "seconds": told.seconds,
+    }
+
+
+def _served(told: Told) -> list[RenderableType]:
     answers, total = told.answers, max(sum(told.answers.by_outcome.values()), 1)
-    made = Table(box=None, pad_edge=False, header_style="dim")
-    for name in (f"{total} purchases it had never seen, over HTTP", "decisions", "share"):
-        made.add_column(name, justify="left" if name.endswith("HTTP") else "right")
+    made = Table(box=None, pad_edge=False, show_header=False)
+    for justify in ("left", "right", "right"):
+        made.add_column(justify=justify)
     for outcome, count in answers.by_outcome.items():
         made.add_row(outcome, f"{count}", f"{count / total:.1%}")
-    made.add_row("latency p50", f"{answers.percentile(50):.1f} ms", "")
-    made.add_row("latency p99", f"{answers.percentile(99):.1f} ms", "")
-    riskiest = answers.riskiest
-    reasons = sorted((f for f in riskiest["factors"] if f["name"] != "baseline"), key=lambda f: -f["points"])
+    made.add_row("latency p50, p99", f"{answers.percentile(50):.1f} ms", f"{answers.percentile(99):.1f} ms")
+    return [
+        Text(f"{total} purchases it had never seen, over HTTP", style="bold"),
+        made,
+        _riskiest(answers),
+        Text(f"drift against the training reference: {told.drift.verdict.answer}"),
+    ]
+
+
+def _riskiest(answers: Answers) -> Text:
+    answer = answers.riskiest
+    reasons = sorted((f for f in answer["factors"] if f["name"] != "baseline"), key=lambda f: -f["points"])
     why = "; ".join(f"{f['points']:+d} {f['text']}" for f in reasons[:2])
-    made.add_row(f"riskiest: {riskiest['decision']} at {riskiest['score']}", "", "")
-    made.add_row(Text(f"  {why}", style="dim", overflow="ellipsis"), "", "")
-    made.add_row(f"drift against the training reference: {told.drift.verdict.answer}", "", "")
-    return made
+    return Text.assemble(f"riskiest: {answer['decision']} at {answer['score']}, of these ", (why, "dim"))
 
 
 def _next(told: Told) -> Table:
@@ -65,7 +87,7 @@ def _next(told: Told) -> Table:
     rows = (
         ("model card, plots", shop.evidence(release_id) / "card.md"),
         ("drift report", told.drift.page),
-        ("data quality", shop.reports / "quality"),
+        ("data quality", shop.reports / "quality" / "index.html"),
         ("start the service", "fradect serve  (in .venv/bin), then see README.md for a request"),
         ("runs and models", "make mlflow  ->  http://127.0.0.1:5000"),
         ("flows", "make flows  ->  http://127.0.0.1:4200"),

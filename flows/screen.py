@@ -31,7 +31,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     if title:
         made.title, made.title_justify, made.title_style = title, "left", "bold"
     for i, column in enumerate(columns):
-        made.add_column(column, justify="left" if i == 0 else "right")
+        made.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0)
     for row in rows:
         made.add_row(*row)
     return made
@@ -43,11 +43,12 @@ def leave_json(path: Path | None, figures: Mapping[str, Any]) -> None:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1))
 
 
-def simulated(summary: "Summary", folder: Path) -> None:
+def simulated(summary: "Summary", folder: Path, json: Path | None) -> None:
     rows = [(name.replace("_", " "), f"{count:,}") for name, count in summary.by_pattern.items()]
     console = Console()
     console.print(table(f"{summary.events:,} purchases over {summary.days} days", ("pattern", "purchases"), rows))
     console.print(f"Next: [bold]fradect pipeline {folder} --mapping simulator[/bold]")
+    leave_json(json, {**asdict(summary), "folder": str(folder)})
 
 
 def imported(report: "ImportReport", json: Path | None) -> None:
@@ -62,20 +63,31 @@ def imported(report: "ImportReport", json: Path | None) -> None:
     leave_json(json, {**asdict(report), "quarantine": report.quarantine and str(report.quarantine)})
 
 
-def candidate(shop: Workshop, release_id: str) -> None:
+def candidate(shop: Workshop, release_id: str, json: Path | None) -> None:
     """A release's metrics and verdicts, and what to do next."""
     console = Console()
     console.print(Group(*release_lines(shop, release_id)))
     console.print(f"Card and plots: {shop.evidence(release_id)}")
     console.print(f"Next: [bold]fradect promote {release_id} --tenant {shop.tenant}[/bold]")
+    leave_json(json, release_figures(shop, release_id))
 
 
-def outcome(shop: Workshop, found: "Outcome") -> None:
+def outcome(shop: Workshop, found: "Outcome", json: Path | None) -> None:
+    """A pipeline's release, and whether it is champion now."""
     console = Console()
     console.print(Group(*release_lines(shop, found.release_id)))
     colour = "green" if found.promoted else "yellow"
     state = "is champion" if found.promoted else "stays a candidate"
     console.print(f"[bold]{found.release_id}[/bold] [{colour}]{state}[/{colour}]: {found.reason}")
+    figures = release_figures(shop, found.release_id)
+    leave_json(json, {**figures, "promoted": found.promoted, "reason": found.reason})
+
+
+def release_figures(shop: Workshop, release_id: str) -> dict[str, Any]:
+    """The figures of `release_lines`, and where to look further; money in minor units."""
+    folder = shop.evidence(release_id)
+    verdicts = recall(folder, Verdicts).verdicts
+    return {**asdict(recall(folder, Measured)), "verdicts": verdicts, "evidence": str(folder)}
 
 
 def release_lines(shop: Workshop, release_id: str) -> list[Table | Text]:

@@ -13,7 +13,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from flows.commands.options import SEED, TRIALS
+from flows.commands.options import JSON, SEED, TRIALS
 from flows.demo_screen import Told, tell
 from flows.monitor import drift
 from flows.pipeline import pipeline
@@ -35,6 +35,7 @@ def demo(  # noqa: PLR0913, PLR0917  one option each
     days: Annotated[int, typer.Option(min=60, help="Simulated days.")] = 120,
     trials: Annotated[int, TRIALS] = 12,
     seed: Annotated[int, SEED] = 7,
+    json: Annotated[Path | None, JSON] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the last screen into this file as well.")] = None,
 ) -> None:
     """History in, a proven release out, decisions over HTTP, a drift report; then one screen.
@@ -55,7 +56,7 @@ def demo(  # noqa: PLR0913, PLR0917  one option each
         with _service(shop.settings) as url:
             answers = _purchases(url, shop.settings, outcome.tenant, held.bodies)
             found = drift(outcome.module, outcome.tenant)
-    tell(Told(shop, outcome, answers, found, time.monotonic() - started), svg)
+    tell(Told(shop, outcome, answers, found, time.monotonic() - started), json, svg)
 
 
 def _simulated(events: int, days: int, seed: int) -> Path:

@@ -6,20 +6,21 @@ from typing import Annotated
 import typer
 
 from flows import screen
-from flows.commands.options import MAPPING, SEED, TRIALS, UNTIL
+from flows.commands.options import JSON, MAPPING, SEED, TRIALS, UNTIL
 from flows.pipeline import pipeline as run_pipeline
 from flows.progress import shown
 from flows.wiring import workshop
 
 
-def pipeline(
+def pipeline(  # noqa: PLR0913, PLR0917  one option each
     source: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of them.")],
     mapping: Annotated[str, MAPPING],
     until: Annotated[str | None, UNTIL] = None,
     trials: Annotated[int, TRIALS] = 12,
     seed: Annotated[int, SEED] = 7,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Raw files in, a proven release out: ingest, validate, materialise, train, evaluate, promote."""
     with shown():
         outcome = run_pipeline(str(source), mapping, until, trials, seed)
-    screen.outcome(workshop(outcome.module, outcome.tenant), outcome)
+    screen.outcome(workshop(outcome.module, outcome.tenant), outcome, json)

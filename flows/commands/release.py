@@ -1,26 +1,31 @@
 """`fradect release`: what releases there are, and what is known of one."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console, Group
 
 from flows import screen
+from flows.commands.options import JSON
 from flows.evidence import Candidate, Measured, recall
 from flows.wiring import Workshop, workshop
 from fradect.errors import NotFound
 from fradect.release import digests
 
+FIELDS = ("release", "tenant", "made", "average_precision", "roc_auc", "state")
+
 app = typer.Typer(no_args_is_help=True, help="List releases, or show one.")
 
 
 @app.command("list")
-def list_() -> None:
+def list_(json: Annotated[Path | None, JSON] = None) -> None:
     """Every release of this home, oldest first, with its tenant, its measures and who is champion."""
     shop = workshop("ecommerce", "any")
     rows = [_row(shop, release_id) for release_id in shop.releases.ids()]
-    columns = ("release", "tenant", "made (UTC)", "average precision", "ROC AUC", "")
+    screen.leave_json(json, {"releases": [dict(zip(FIELDS, row, strict=True)) for row in rows]})
+    columns = ("release", "tenant", "made (UTC)", "AP", "AUC", "")
     console = Console()
     if rows:
         console.print(screen.table(f"{len(rows)} releases", columns, rows))
@@ -29,7 +34,10 @@ def list_() -> None:
 
 
 @app.command()
-def show(release: Annotated[str, typer.Argument(help="The release's id.")]) -> None:
+def show(
+    release: Annotated[str, typer.Argument(help="The release's id.")],
+    json: Annotated[Path | None, JSON] = None,
+) -> None:
     """Measures with intervals, gates with reasons, thresholds and the digests of the parts."""
     shop = workshop("ecommerce", "any")
     stored = shop.releases.load(release)
@@ -40,6 +48,7 @@ def show(release: Annotated[str, typer.Argument(help="The release's id.")]) -> N
     parts = [(name, digest) for name, digest in digests(stored.parts()).items()]
     console.print(screen.table("Parts", ("part", "SHA-256"), parts))
     console.print(f"Card and plots: {shop.evidence(release)}")
+    screen.leave_json(json, {**screen.release_figures(shop, release), "parts": dict(parts)})
 
 
 def _row(shop: Workshop, release_id: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flows import screen
-from flows.commands.options import SEED, day
+from flows.commands.options import JSON, SEED, day
 from flows.progress import advance, shown, stage
 from flows.wiring import raw_folder
 from fradect.simulate import Scenario, write
@@ -21,6 +21,7 @@ def simulate(  # noqa: PLR0913, PLR0917  one option each
     bias: Annotated[float, typer.Option(min=0.0, max=1.0, help="Bias against a protected group; 0 is none.")] = 0.0,
     drift_at: Annotated[str | None, typer.Option(help="Day from which behaviour drifts.")] = None,
     drift: Annotated[float, typer.Option(min=0.0, max=1.0, help="How strongly it drifts.")] = 0.5,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Make a history of purchases with five kinds of fraud, honest look-alikes and delayed labels.
 
@@ -41,4 +42,4 @@ def simulate(  # noqa: PLR0913, PLR0917  one option each
     with shown(), stage("simulate") as result:
         summary = write(scenario, folder, on_day=lambda done, total: advance(done, total, f"day {done} of {total}"))
         result.words = f"{summary.events:,} purchases, {summary.fraud:,} of them fraud, in {folder}"
-    screen.simulated(summary, folder)
+    screen.simulated(summary, folder, json)

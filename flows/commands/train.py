@@ -1,9 +1,10 @@
 """`fradect train`."""
 
+from pathlib import Path
 from typing import Annotated
 
 from flows import screen
-from flows.commands.options import MODULE, SEED, TENANT, TRIALS
+from flows.commands.options import JSON, MODULE, SEED, TENANT, TRIALS
 from flows.evaluate import evaluate
 from flows.materialise import materialise
 from flows.progress import shown
@@ -16,6 +17,7 @@ def train(
     tenant: Annotated[str, TENANT] = "demo",
     trials: Annotated[int, TRIALS] = 12,
     seed: Annotated[int, SEED] = 7,
+    json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Train a candidate on what the log holds and evaluate it. Nothing is promoted."""
     shop = workshop(module, tenant)
@@ -23,4 +25,4 @@ def train(
         materialise(module, tenant)
         release_id = train_release(module, tenant, trials, seed)
         evaluate(module, tenant, release_id, seed)
-    screen.candidate(shop, release_id)
+    screen.candidate(shop, release_id, json)

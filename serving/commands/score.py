@@ -20,6 +20,7 @@ def score(
     file: Annotated[Path, typer.Argument(help="A request in JSON, as POST /api/v1/ecommerce/score takes it.")],
     tenant: Annotated[str, typer.Option(help="Whose key to use, of those under FRADECT_HOME/keys.")] = "demo",
     url: Annotated[str | None, typer.Option(help="The service; default: FRADECT_HOST and FRADECT_PORT.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the answer to this file as well.")] = None,
 ) -> None:
     """Send one purchase to the running service and show its decision and factors."""
     settings = Settings.from_env()
@@ -34,6 +35,8 @@ def score(
     if answer.status_code != 200:
         problem = answer.json()
         raise InvalidInput(f"{answer.status_code} {problem['title']}: {problem.get('detail', '')}")
+    if json is not None:
+        json.write_bytes(answer.content)
     _show(answer.json())
 
 
