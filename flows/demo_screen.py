@@ -14,7 +14,7 @@ from flows.monitor import DriftFound
 from flows.pipeline import Outcome
 from flows.screen import leave_json, release_figures, release_lines
 from flows.traffic import Answers
-from flows.wiring import Workshop
+from flows.wiring import Workshop, key_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ def _next(told: Told) -> Table:
         ("model card, plots", shop.evidence(release_id) / "card.md"),
         ("drift report", told.drift.page),
         ("data quality", shop.reports / "quality" / "index.html"),
+        ("API key", key_file(shop.home, shop.tenant)),
         ("start the service", "fradect serve  (in .venv/bin), then see README.md for a request"),
         ("runs and models", "make mlflow  ->  http://127.0.0.1:5000"),
         ("flows", "make flows  ->  http://127.0.0.1:4200"),

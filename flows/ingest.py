@@ -17,6 +17,7 @@ def ingest(source: str, mapping: str, until: str | None = None, max_rejected: fl
         report = bring_in(source, mapping, moment("until", until), max_rejected)
         result.words = (
             f"{report.accepted:,} of {report.rows:,} rows into {report.tenant}, {report.rejected:,} rejected"
+            + (f", {report.held_back:,} held back" if report.held_back else "")
             if report.files > report.skipped
             else f"all {report.skipped} files were imported before"
         )

@@ -18,6 +18,7 @@ from training.gate import replay as replay_gate
 def promote(module: str, tenant: str, release_id: str) -> tuple[bool, str]:
     """Whether the release is champion now, and why, or why not."""
     shop = workshop(module, tenant)
+    shop.releases.load(release_id)  # an id that is none, or damaged parts, are told as such
     candidate = recall(shop.evidence(release_id), Candidate)
     if (candidate.module, candidate.tenant) != (module, tenant):
         raise InvalidInput(

@@ -56,11 +56,14 @@ def imported(report: "ImportReport", json: Path | None) -> None:
     rows = [(name.replace("_", " "), f"{getattr(report, name):,}") for name in counts]
     rows += [(f"rejected: {reason}", f"{count:,}") for reason, count in sorted(report.by_reason.items())]
     console = Console()
+    leave_json(json, {**asdict(report), "quarantine": report.quarantine and str(report.quarantine)})
+    if report.files == report.skipped:
+        console.print(f"Everything there was imported before: {report.files} files into tenant {report.tenant}.")
+        return
     title = f"{report.files} files into tenant {report.tenant}, {report.skipped} of them imported before"
     console.print(table(title, ("", "rows"), rows))
     if report.quarantine is not None:
         console.print(f"Rejected rows with reason and row number: {report.quarantine}")
-    leave_json(json, {**asdict(report), "quarantine": report.quarantine and str(report.quarantine)})
 
 
 def candidate(shop: Workshop, release_id: str, json: Path | None) -> None:

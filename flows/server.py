@@ -4,10 +4,12 @@ Prefect reads where its server is when it is imported, so this module never impo
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 
 import httpx
 
@@ -48,16 +50,27 @@ def serve_deployments(home: Path, port: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-m", "flows.serve"], cwd=PROJECT, env=env)
 
 
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """A supervisor's SIGTERM ends both as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Start the server if none answers, then serve until interrupted."""
     home, port = Settings.from_env().home, int(os.environ.get("FRADECT_PREFECT_PORT", "4200"))
     server = None if answers(port) else start_server(home, port)
     deployments = serve_deployments(home, port)
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.stderr.write(
+        f"To run one: PREFECT_API_URL=http://127.0.0.1:{port}/api prefect deployment run training/weekly\n"
+    )
     try:
         deployments.wait()
     except KeyboardInterrupt:
-        deployments.wait(30)
+        pass
     finally:
+        deployments.terminate()
+        deployments.wait(30)
         if server is not None:
             server.terminate()
             server.wait(30)

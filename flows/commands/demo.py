@@ -1,6 +1,7 @@
 """`fradect demo`: the whole story, from history to decisions over HTTP, and one screen that tells it."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -19,8 +20,8 @@ from flows.monitor import drift
 from flows.pipeline import pipeline
 from flows.progress import advance, shown, stage
 from flows.traffic import Answers, hold_back, send
-from flows.wiring import mapping_file, raw_folder, workshop
-from fradect.errors import InvalidInput, Unavailable
+from flows.wiring import key_file, mapping_file, raw_folder, workshop
+from fradect.errors import InvalidInput, Refused, Unavailable
 from fradect.mapping import load_mapping
 from fradect.settings import Settings
 from fradect.simulate import Scenario, write
@@ -47,6 +48,7 @@ def demo(  # noqa: PLR0913, PLR0917  one option each
         source, name = (data, mapping or "handbook") if data else (_simulated(events, days, seed), "simulator")
         if not source.exists():
             raise InvalidInput(f"--data {source}: there is no such file or folder", field="data")
+        _check_port(Settings.from_env())
         held = hold_back(source, load_mapping(mapping_file(name)), REQUESTS)
         until = datetime.fromtimestamp(held.since / 1e6, UTC).isoformat()
         outcome = pipeline(str(source), name, until, trials, seed)
@@ -72,6 +74,7 @@ def _simulated(events: int, days: int, seed: int) -> Path:
 def _service(settings: Settings) -> Iterator[str]:
     """`fradect serve` as anyone would start it, until the block ends."""
     url = f"http://{settings.host}:{settings.port}"
+    _check_port(settings)
     with stage("serve") as result:
         log = settings.home / "logs" / "service.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +94,13 @@ def _service(settings: Settings) -> Iterator[str]:
         process.wait(30)
 
 
+def _check_port(settings: Settings) -> None:
+    """Another service there would answer for ours."""
+    with socket.socket() as probe:
+        if probe.connect_ex((settings.host, settings.port)) == 0:
+            raise Refused(f"port {settings.port} of {settings.host} is taken: set FRADECT_PORT to another")
+
+
 def _await_ready(url: str, process: "subprocess.Popen[bytes]", log: Path, patience: float = 120.0) -> None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
@@ -108,9 +118,7 @@ def _await_ready(url: str, process: "subprocess.Popen[bytes]", log: Path, patien
 
 def _purchases(url: str, settings: Settings, tenant: str, bodies: tuple[dict[str, object], ...]) -> Answers:
     with stage("score") as result:
-        files = [settings.home / "keys" / name for name in (f"api-key-{tenant}", "api-key")]
-        key = next(path.read_text().strip() for path in files if path.is_file())
-        answers = send(url, key, bodies)
+        answers = send(url, key_file(settings.home, tenant).read_text().strip(), bodies)
         counts = ", ".join(f"{count} {name}" for name, count in answers.by_outcome.items())
         result.words = f"{len(answers.milliseconds)} purchases over HTTP: {counts}"
     return answers

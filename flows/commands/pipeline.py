@@ -20,7 +20,12 @@ def pipeline(  # noqa: PLR0913, PLR0917  one option each
     seed: Annotated[int, SEED] = 7,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Raw files in, a proven release out: ingest, validate, materialise, train, evaluate, promote."""
+    """Raw files in, a proven release out: ingest, validate, materialise, train, evaluate, promote.
+
+    Exit code 1 when a gate kept the release from becoming champion.
+    """
     with shown():
         outcome = run_pipeline(str(source), mapping, until, trials, seed)
     screen.outcome(workshop(outcome.module, outcome.tenant), outcome, json)
+    if not outcome.promoted:
+        raise typer.Exit(1)

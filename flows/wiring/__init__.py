@@ -89,6 +89,14 @@ def raw_folder(name: str) -> Path:
     return Settings.from_env().home / "raw" / name
 
 
+def key_file(home: Path, tenant: str) -> Path:
+    """The file with the API key that the service made for a tenant; NotFound while it has made none."""
+    for name in (f"api-key-{tenant}", "api-key"):
+        if (home / "keys" / name).is_file():
+            return home / "keys" / name
+    raise NotFound(f"no API key under {home / 'keys'}: `fradect serve` makes one once a release is champion")
+
+
 def mapping_file(name: str) -> Path:
     """A mapping by path, or by the name of one that ships."""
     for candidate in (Path(name), PROJECT / "mappings" / f"{name}.yaml"):

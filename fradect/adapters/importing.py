@@ -25,6 +25,10 @@ Progress = Callable[[float, float, str], None]
 """Told the bytes of files done, the bytes of all files, and a few words."""
 
 
+LISTED = 5
+"""Reasons that a refusal tells of; the quarantine has them all."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
     """`until`: leave out events from then on. `max_rejected`: the largest share of rows that may be rejected.
@@ -279,12 +283,18 @@ def _rejected_share(run: _Run) -> float:
 def _check_share(run: _Run) -> None:
     if _rejected_share(run) <= run.options.max_rejected:
         return
-    (reason, count), *_ = _by_reason(run).most_common(1)
+    reasons = "; ".join(_in_words(run, reason, count) for reason, count in _by_reason(run).most_common(LISTED))
     raise Refused(
-        f"{_rejected_share(run):.1%} of the rows are rejected, {run.options.max_rejected:.1%} may be; most often: "
-        f"{reason} ({count:,} rows). Nothing was imported: look into {run.quarantine}, correct the mapping or the "
-        "files, or raise the limit"
+        f"{_rejected_share(run):.1%} of the rows are rejected, {run.options.max_rejected:.1%} may be: {reasons}. "
+        f"Nothing was imported: look into {run.quarantine}, correct the mapping or the files, or raise the limit"
     )
+
+
+def _in_words(run: _Run, reason: str, count: int) -> str:
+    rows = "1 row" if count == 1 else f"{count:,} rows"
+    found = [staged.quarantine.first[reason] for staged in run.staged if reason in staged.quarantine.first]
+    where = f", first {found[0][0]} in row {found[0][1]:,}" if found else ""
+    return f"{reason} ({rows}{where})"
 
 
 def _by_reason(run: _Run) -> Counter[str]:

@@ -27,6 +27,7 @@ class QuarantineFile:
 
     def __init__(self, path: Path, source: str) -> None:
         self.reasons: Counter[str] = Counter()
+        self.first: dict[str, tuple[str, int]] = {}  # reason -> field and row where it was met first
         self._path = path
         self._source = source
         self._parts: list[Path] = []
@@ -47,6 +48,8 @@ class QuarantineFile:
         arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))
         self.reasons.update(str(reject[_REASON]) for reject in listed)
+        for reject in listed:
+            self.first.setdefault(str(reject[_REASON]), (str(reject[_FIELD]), int(str(reject[_ROW]))))
 
     def start_over(self) -> None:
         """Forget what was collected: the file turned out to be broken as a whole."""
@@ -55,6 +58,7 @@ class QuarantineFile:
             part.unlink()
         self._parts.clear()
         self.reasons.clear()
+        self.first.clear()
 
     def close(self) -> None:
         """End the part that is being written, and free its memory; more may be added all the same."""
@@ -82,4 +86,4 @@ class QuarantineFile:
         return self._path
 
 
-_REASON = SCHEMA.get_field_index("reason")
+_ROW, _FIELD, _REASON = (SCHEMA.get_field_index(name) for name in ("row", "field", "reason"))

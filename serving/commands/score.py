@@ -44,7 +44,7 @@ def _key(folder: Path, tenant: str) -> str:
     for name in (f"api-key-{tenant}", "api-key"):
         if (folder / name).is_file():
             return (folder / name).read_text().strip()
-    raise InvalidInput(f"no API key under {folder}: the first `fradect serve` makes one")
+    raise InvalidInput(f"no API key under {folder}: `fradect serve` makes one once a release is champion")
 
 
 def _body(file: Path) -> bytes:

@@ -21,8 +21,11 @@ def serve(
     an API key for each tenant and leaves it under FRADECT_HOME/keys.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    running = start(Settings.from_env(), log)
-    Console(stderr=True).print(f"[bold]{running.url}[/bold] answers; Ctrl-C stops it")
+    settings, console = Settings.from_env(), Console(stderr=True)
+    if not any((settings.home / "releases" / "champions").glob("*/*.json")):
+        console.print("No release is champion yet: `fradect pipeline` makes one; waiting for it.")
+    running = start(settings, log)
+    console.print(f"[bold]{running.url}[/bold] answers; Ctrl-C stops it")
     try:
         code = running.wait()
     except KeyboardInterrupt:

@@ -103,12 +103,12 @@ def test_what_a_killed_import_staged_is_cleaned_by_the_next_reader(tmp_path: Pat
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """Four times the rows, every id different and the times out of order, at most a few megabytes more."""
-    sources = [many_rows(tmp_path / f"{count}.csv", count) for count in (150_000, 600_000)]
+    """Eight times the rows, every id different and the times out of order, and no more than the allocator's noise."""
+    sources = [many_rows(tmp_path / f"{count}.csv", count) for count in (150_000, 1_200_000)]
     homes = [tmp_path / source.stem for source in sources]
     (_, small), (_, large) = children(tmp_path, *((s, h, -1, 64) for s, h in zip(sources, homes, strict=True)))
-    assert [shop_log(home).count() for home in homes] == [150_000, 600_000]
-    assert large - small < 80, (small, large)
+    assert [shop_log(home).count() for home in homes] == [150_000, 1_200_000]
+    assert large - small < 150, (small, large)  # held whole, a million rows more would be 200 MB and up
 
 
 def many_rows(path: Path, count: int) -> Path:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from fradect.cli import COMMANDS
+from fradect.modules import MODULES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -69,3 +70,10 @@ def test_every_deployment_has_an_entrypoint_that_loads() -> None:
     )
     subprocess.run([sys.executable, "-c", code, *names], cwd=ROOT, check=True, timeout=120)
     assert {"ingest", "materialise", "weekly", "drift", "on-demand"} <= {entry["name"] for entry in entries}
+
+
+def test_the_import_page_says_what_each_contract_requires() -> None:
+    page = (ROOT / "docs" / "concepts" / "import.md").read_text()
+    for module in MODULES.values():
+        for contract in module.contracts:
+            assert f"| `{contract.name}` | {', '.join(contract.requires)} |" in page
