@@ -44,11 +44,11 @@ def demo(  # noqa: PLR0913, PLR0917  one option each
     The newest 200 purchases are held back from the log and sent to the service as they would have come.
     """
     started = time.monotonic()
+    _check_port(Settings.from_env())
     with shown():
         source, name = (data, mapping or "handbook") if data else (_simulated(events, days, seed), "simulator")
         if not source.exists():
             raise InvalidInput(f"--data {source}: there is no such file or folder", field="data")
-        _check_port(Settings.from_env())
         held = hold_back(source, load_mapping(mapping_file(name)), REQUESTS)
         until = datetime.fromtimestamp(held.since / 1e6, UTC).isoformat()
         outcome = pipeline(str(source), name, until, trials, seed)
