@@ -86,22 +86,15 @@ def test_a_history_that_differs_from_the_live_path_cannot_be_promoted(after_pipe
     shop = workshop("ecommerce", "demo")
     path = shop.places.features(shop.contract)
     table = pq.read_table(path)
-    column = table.column_names.index("customer_count_1d")
+    tested = recall(shop.evidence(after_pipeline), Candidate).training.boundaries.chosen_at
     planted = table["customer_count_1d"].to_numpy().copy()
-    planted[-1] += 1  # one event, one feature
-    pq.write_table(table.set_column(column, "customer_count_1d", [planted]).replace_schema_metadata(None), path)
-    boundary = recall(shop.evidence(after_pipeline), Candidate).training.boundaries
-    assert boundary.chosen_at < int(table["event_time"].cast("int64")[-1].as_py())
+    planted[table["event_time"].cast("int64").to_numpy() >= tested] += 1
+    column = table.column_names.index("customer_count_1d")
+    pq.write_table(table.set_column(column, "customer_count_1d", [planted]), path)
     promoted, reason = promote("ecommerce", "demo", after_pipeline)
-    assert promoted == ("replay" not in reason)
-    if pq.read_metadata(path).num_rows - _rows_before(path, boundary.chosen_at) <= 1000:
-        assert not promoted
-        assert "customer_count_1d" in reason
-
-
-def _rows_before(path: Path, moment: int) -> int:
-    times = pq.read_table(path, columns=["event_time"])["event_time"].cast("int64").to_numpy()
-    return int((times < moment).sum())
+    assert not promoted
+    assert "replay" in reason
+    assert "customer_count_1d" in reason
 
 
 def test_a_release_of_another_tenant_is_not_promoted(after_pipeline: str, home: Path) -> None:
