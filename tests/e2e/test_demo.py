@@ -49,7 +49,15 @@ def test_the_demo_ends_on_its_screen_and_reaches_nowhere_else(tmp_path: Path) ->
     words = [fradect, "demo", "--events", "40000", "--days", "90", "--trials", "1", "--seed", "3"]
     ran = subprocess.run(words, env=env, capture_output=True, text=True, timeout=550, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    for told in ("Average precision", "Money saved", "fairness", "replay", "APPROVE", "latency p50, p99", "make mlflow"):
+    for told in (
+        "Average precision",
+        "Money saved",
+        "fairness",
+        "replay",
+        "APPROVE",
+        "latency p50, p99",
+        "make mlflow",
+    ):
         assert told in ran.stdout
     seen = [json.loads(line) for line in log.read_text().splitlines()]
     assert any(str(port) in where for _, where in seen), "the witness saw nothing, so it proves nothing"
