@@ -1,9 +1,13 @@
 """Shared by all tests: no socket but loopback, where the real data lies, a home of its own for each test."""
 
 import ipaddress
+import itertools
 import os
+import shutil
 import socket
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ from typing import Any
 import hypothesis
 import prometheus_client  # noqa: F401  before feast, whose import would make it share counters by file
 import pytest
+import redis
 
 import fradect  # noqa: F401  telemetry off
 
@@ -65,3 +70,48 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh FRADECT_HOME."""
     monkeypatch.setenv("FRADECT_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis for the whole session, database 0: who uses it keeps to keys of its own, `redis_db` is fresh."""
+    program = shutil.which("redis-server")
+    if program is None:
+        missing = "redis-server is not on PATH (Debian, Ubuntu: apt install redis-server)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": folder, "databases": 4096}
+    command = [program, *(str(part) for name, value in options.items() for part in (f"--{name}", value))]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        url = f"redis://127.0.0.1:{port}/0"
+        _until_it_answers(url, server)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _until_it_answers(url: str, server: "subprocess.Popen[bytes]") -> None:
+    with redis.Redis.from_url(url) as client:
+        for _ in range(200):
+            try:
+                client.ping()
+                return
+            except redis.ConnectionError:
+                assert server.poll() is None, f"redis-server ended with {server.returncode}"
+                time.sleep(0.05)
+    pytest.fail("redis-server did not answer within ten seconds")
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def redis_db(redis_url: str) -> str:
+    """An empty database of that Redis, for one test alone."""
+    return f"{redis_url.removesuffix('/0')}/{next(_numbers)}"
