@@ -8,7 +8,7 @@ import pandas as pd
 
 from fradect.errors import InvalidInput
 from fradect.features.contract import Contract, Feature, Kind
-from fradect.features.request import READS
+from fradect.features.request import formula
 from fradect.types import DAY, Action
 from monitoring.bins import Binned, Floats, bin_feature, bin_numbers, bin_words
 from monitoring.psi import chance_limit, stability_index
@@ -116,7 +116,7 @@ def _skipped(
 
 def _is_clock(feature: Feature) -> bool:
     """Read off the event's time alone."""
-    return feature.kind is Kind.REQUEST and READS.get(feature.name) == ()
+    return feature.kind is Kind.REQUEST and not formula(feature).reads
 
 
 def _days(frame: pd.DataFrame) -> float:

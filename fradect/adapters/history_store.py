@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,7 +22,15 @@ from fradect.adapters.duck import connect, files, quoted
 from fradect.adapters.places import Places, fingerprint, publishing, scratch
 from fradect.errors import InvalidInput
 from fradect.features.contract import Contract, Kind
-from fradect.features.history import Outcomes, Partition, complete, looked_at, outcome_kinds, window_features
+from fradect.features.history import (
+    Outcomes,
+    Partition,
+    complete,
+    looked_at,
+    outcome_kinds,
+    too_late,
+    window_features,
+)
 from fradect.features.request import NO_TIME, Column, fields_read
 from fradect.features.windows import Entries, Floats, Ints
 from fradect.modules.declaration import FieldType, Module
@@ -128,9 +137,11 @@ def _partition_outcomes(work: _Work, entity: str, kinds: Sequence[str], count: i
     key = quoted(work.module.entities[entity])
     wanted = ", ".join(f"'{kind}'" for kind in kinds)
     outcomes = files(work.places.outcomes()) if work.places.outcomes() else _NO_OUTCOMES
+    held = {str(name) for (name, *_) in work.duck.execute(f"DESCRIBE SELECT * FROM {outcomes}").fetchall()}
+    number = "coalesce(o.number, o.seq)" if "number" in held else "o.seq"
     work.duck.execute(
-        f"COPY (SELECT hash({key}) % {count} AS part, {key} AS key, o.seq, epoch_us(e.event_time) AS event_time, "
-        f"epoch_us(o.known_at) AS known_at, o.value::BIGINT AS value, o.kind FROM {outcomes} o "
+        f"COPY (SELECT hash({key}) % {count} AS part, {key} AS key, {number} AS number, "
+        f"epoch_us(e.event_time) AS event_time, epoch_us(o.known_at) AS known_at, o.value::BIGINT AS value, o.kind FROM {outcomes} o "
         f"JOIN {files(work.places.events())} e ON o.seq = e.seq WHERE {key} IS NOT NULL AND o.kind IN ({wanted}) "
         f"AND o.value IS NOT NULL) TO '{work.folder / entity}_outcomes' "
         "(FORMAT parquet, COMPRESSION uncompressed, PARTITION_BY (part))"
@@ -169,7 +180,7 @@ def _outcomes(folder: Path, kind: str, keys: pa.Array) -> Outcomes:
         empty = np.zeros(0, np.int64)
         return Outcomes(empty, empty, empty, empty, empty)
     table = pq.read_table(folder, partitioning=None, filters=[("kind", "=", kind)])
-    columns = [_ints(table[name]) for name in ("seq", "event_time", "known_at", "value")]
+    columns = [_ints(table[name]) for name in ("number", "event_time", "known_at", "value")]
     return Outcomes(_ints(pc.index_in(table["key"], keys)), *columns)
 
 
@@ -204,6 +215,7 @@ def _join(work: _Work, staging: Path, origin: Mapping[bytes, bytes]) -> None:
     schema = _schema(work.contract).with_metadata(origin)
     work.duck.execute("SET preserve_insertion_order = true")
     parts = sorted(work.folder.glob("*.arrow"))
+    newest = 0
     buffers = cycle([_Buffer(work.contract), _Buffer(work.contract)])  # one is filled while the other is written
     with feature_writer(staging, schema) as writer, ThreadPoolExecutor(1) as pool:
         written = pool.submit(bool)
@@ -211,7 +223,8 @@ def _join(work: _Work, staging: Path, origin: Mapping[bytes, bytes]) -> None:
             fields = _fields(work, stretch)
             if fields.num_rows:
                 windows = next(buffers).fill(parts, stretch, _ints(fields["seq"]))
-                table = _rows(work, fields, windows, schema)
+                late, newest = too_late(_ints(fields["event_time"].cast(pa.int64())), newest)
+                table = _rows(work, fields, windows, late, schema)
                 written.result()
                 written = pool.submit(writer.write_table, table)
         written.result()
@@ -266,12 +279,14 @@ def _fields(work: _Work, stretch: int) -> pa.Table:
     return table
 
 
-def _rows(work: _Work, table: pa.Table, windows: Mapping[str, Floats], schema: pa.Schema) -> pa.Table:
+def _rows(
+    work: _Work, table: pa.Table, windows: Mapping[str, Floats], late: npt.NDArray[np.bool_], schema: pa.Schema
+) -> pa.Table:
     time = table["event_time"].cast(pa.int64())
     frame: dict[str, Column] = {"event_time": _ints(time)}
     for i, name in enumerate(fields_read(work.contract)):
         frame[name] = _column(table[f"f{i}"], work.module.columns[name])
-    columns = complete(work.contract, frame, windows)
+    columns = complete(work.contract, frame, windows, late)
     moment = table["event_time"].cast(schema.field("event_time").type)
     keys = [table["event_id"], table["seq"], moment, moment, table["customer_id"]]
     return pa.Table.from_arrays([*keys, *(pa.array(columns[name]) for name in schema.names[5:])], schema=schema)

@@ -10,7 +10,13 @@ from typing import Any
 import msgspec
 
 from fradect.errors import InvalidInput
-from fradect.types import OutcomeKind
+from fradect.types import DAY, OutcomeKind
+
+MAX_LATE = 2 * DAY
+"""An event older than the newest known by more than this has no window features: nothing keeps what it would see."""
+
+MOST_DISTINCT = 255
+"""A tiled window counts different values up to here, and says this where there are more."""
 
 
 class Kind(StrEnum):
@@ -31,6 +37,7 @@ class Aggregate(StrEnum):
     DISTINCT = "distinct"
     SHARE = "share"
     SINCE_LAST = "since_last"
+    KM_SINCE_LAST = "km_since_last"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,10 @@ class Window:
     Event j is inside event i's window exactly when `time(j)` lies in `(time(i) - length, time(i)]` and
     `seq(j) <= seq(i)`, without i itself unless `include_self`. With an `outcome`, the entries are outcomes of
     that kind, each at `max(event time + delay, the time it became known)`; SHARE is the share that was true.
-    `of` names the event field that is summed, averaged or counted distinct. `length` and `delay`: microseconds.
+    `of` names the event field that is summed, averaged, counted distinct, or measured from (a place).
+    `length`, `delay` and `resolution`: microseconds. A resolution other than 0 (exact) cuts time into tiles: the
+    times of events count as the beginning of their tile, the times of outcomes as its end, so that nothing is seen
+    early; what the live state keeps is then bounded by the number of tiles, however many events there are.
     """
 
     entity: str
@@ -50,7 +60,7 @@ class Window:
     outcome: OutcomeKind | None = None
     delay: int = 0
     include_self: bool = True
-    resolution: str = "exact"
+    resolution: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,7 @@ class Contract:
     @property
     def horizon(self) -> int:
         """How far back any window looks, its delay included, in microseconds."""
-        return max((w.length + w.delay for _, w in self.windows), default=0)
+        return max((w.length + w.delay + w.resolution for _, w in self.windows), default=0)
 
     def to_json(self) -> bytes:
         """Canonical bytes: sorted keys, no spaces. What the hash covers."""
@@ -147,7 +157,12 @@ def _check_feature(contract: Contract, feature: Feature, fields: set[str], entit
         Aggregate.MAX,
         Aggregate.MIN,
         Aggregate.DISTINCT,
+        Aggregate.KM_SINCE_LAST,
     )
+    if window.resolution < 0 or (window.resolution and window.length % window.resolution):
+        raise InvalidInput(f"{where}: the resolution must divide the length {window.length} (0: exact)")
+    if window.aggregate is Aggregate.KM_SINCE_LAST and (window.resolution or window.outcome):
+        raise InvalidInput(f"{where}: a distance is measured between events, at exact resolution")
     if needs_field != (window.of is not None):
         raise InvalidInput(f"{where}: {window.aggregate} {'needs' if needs_field else 'takes no'} field (`of`)")
     if feature.empty is not None and not math.isfinite(feature.empty):

@@ -12,7 +12,7 @@ NOWHERE = -1
 
 _ACROSS = 36_000  # cells of 0.01 degree along a parallel
 _UP = 18_000
-_CELLS = _ACROSS * _UP
+PLACES = _ACROSS * _UP
 _DIAMETER = 2 * 6371.0088  # of the sphere with the earth's mean radius (IUGG), km
 _HALF_CELL = math.pi / _ACROSS  # half a cell's angle in radians
 
@@ -27,8 +27,8 @@ def place_at(latitude: float, longitude: float) -> int:
 
 def centre_of(place: int) -> tuple[float, float]:
     """Latitude and longitude of a cell's centre. InvalidInput where there is no such cell."""
-    if not 0 <= place < _CELLS:
-        raise InvalidInput(f"place {place} is none: places are numbered from 0 to {_CELLS - 1}")
+    if not 0 <= place < PLACES:
+        raise InvalidInput(f"place {place} is none: places are numbered from 0 to {PLACES - 1}")
     row, column = divmod(place, _ACROSS)
     return (2 * row + 1 - _UP) / 200, (2 * column + 1 - _ACROSS) / 200
 
@@ -54,7 +54,7 @@ def kilometres_of(here: Ints, there: Ints) -> Floats:
     """`kilometres` of each pair, bit for bit: numpy's sine is another one, so every different pair is asked once."""
     known = (here >= 0) & (there >= 0)
     apart = np.full(here.shape, np.nan)
-    pairs, at = np.unique(np.minimum(here, there)[known] * _CELLS + np.maximum(here, there)[known], return_inverse=True)
-    answers = [kilometres(*divmod(pair, _CELLS)) for pair in pairs.tolist()]
+    pairs, at = np.unique(np.minimum(here, there)[known] * PLACES + np.maximum(here, there)[known], return_inverse=True)
+    answers = [kilometres(*divmod(pair, PLACES)) for pair in pairs.tolist()]
     apart[known] = np.array(answers, np.float64)[at]
     return apart

@@ -8,22 +8,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from fradect.errors import InvalidInput
-from fradect.features.contract import Aggregate, Contract, Feature, Window
-from fradect.features.live import fill_empty
+from fradect.features.contract import MAX_LATE, Aggregate, Contract, Feature, Window
 from fradect.features.request import Frame, derived_features, request_features
-from fradect.features.windows import Entries, Floats, Ints, Queries, look_back
+from fradect.features.windows import Entries, Floats, Ints, Queries, look_back, tile_after, tile_of
 from fradect.modules.declaration import FieldType, Module
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Outcomes of one kind, in any order: key and number of the event each is about, when that happened, when
-    the outcome became known (microseconds), and whether it was true (0 or 1)."""
+    """Outcomes of one kind, in any order: key of the event each is about, the outcome's own number, when the event
+    happened, when the outcome became known (microseconds), and whether it was true (0 or 1)."""
 
     key: Ints
-    seq: Ints
+    number: Ints
     event_time: Ints
     known_at: Ints
     value: Ints
@@ -39,23 +39,51 @@ class Partition:
 
 def window_features(contract: Contract, entity: str, partition: Partition) -> dict[str, Floats]:
     """The entity's live features, each a float64 column in the order of the partition's events."""
-    order = sort_order(partition.events.key, partition.events.time, partition.events.seq)
-    events = _take(partition.events, order)
     features = [(f, w) for f, w in contract.windows if w.entity == entity]
     columns: dict[str, Floats] = {}
-    for outcome, delay in dict.fromkeys((w.outcome, w.delay) for _, w in features):
-        chosen = [(f, w) for f, w in features if (w.outcome, w.delay) == (outcome, delay)]
-        if outcome is None:
-            entries, position = events, np.arange(events.seq.size)
-        else:
-            entries, position = _matured(outcome.value, partition.outcomes[outcome.value], delay), None
-        queries = Queries(events.key, events.time, events.seq, position)
-        columns |= _in_event_order(chosen, look_back([w for _, w in chosen], entries, queries), order)
+    orders = {tile: _Tiled(partition.events, tile) for tile in {w.resolution for _, w in features}}
+    for outcome, delay, tile in dict.fromkeys((w.outcome, w.delay, w.resolution) for _, w in features):
+        chosen = [(f, w) for f, w in features if (w.outcome, w.delay, w.resolution) == (outcome, delay, tile)]
+        of_tile = orders[tile]
+        entries, queries = of_tile.events, of_tile.queries
+        if outcome is not None:
+            entries = _matured(outcome.value, partition.outcomes[outcome.value], delay, tile)
+            queries = of_tile.before
+        columns |= _in_event_order(chosen, look_back([w for _, w in chosen], entries, queries), of_tile.order)
     return columns
 
 
-def complete(contract: Contract, frame: Frame, windows: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Request and derived features beside the windows'; `frame` holds the events' fields, row by row."""
+class _Tiled:
+    """Events with the times that windows of one resolution see, sorted accordingly."""
+
+    def __init__(self, events: Entries, tile: int) -> None:
+        time = tile_of(events.time, tile)
+        self.order = sort_order(events.key, time, events.seq)
+        self.events = _take(Entries(events.key, time, events.seq, events.values), self.order)
+        self.queries = Queries(self.events.key, self.events.time, self.events.seq, np.arange(self.order.size))
+
+    @property
+    def before(self) -> Queries:
+        """For outcomes: an event sees those with lower numbers than its own."""
+        return Queries(self.events.key, self.events.time, self.events.seq - 1)
+
+
+def too_late(times: Ints, newest: int) -> tuple[npt.NDArray[np.bool_], int]:
+    """Which events, in order of their numbers, came more than MAX_LATE behind the newest; and the newest after them.
+
+    `newest`: of the events before these.
+    """
+    running = np.maximum(np.maximum.accumulate(times), newest)
+    return times < running - MAX_LATE, int(running[-1]) if times.size else newest
+
+
+def complete(
+    contract: Contract, frame: Frame, windows: Mapping[str, Floats], late: npt.NDArray[np.bool_]
+) -> dict[str, Floats]:
+    """Request and derived features beside the windows', which are NaN where an event came too late; `frame` holds
+    the events' fields, row by row."""
+    if late.any():
+        windows = {name: np.where(late, np.nan, column) for name, column in windows.items()}
     columns = {**request_features(contract, frame), **windows}
     return columns | derived_features(contract, {**frame, **columns})
 
@@ -63,22 +91,29 @@ def complete(contract: Contract, frame: Frame, windows: Mapping[str, Floats]) ->
 def looked_at(module: Module, contract: Contract, entity: str) -> dict[str, FieldType]:
     """The event fields that the entity's windows look at, with their types.
 
-    Only money is summed, averaged or compared (whole numbers add up exactly); anything but a time or a number
-    can be counted distinct. Other uses are InvalidInput.
+    Only money is summed, averaged or compared (whole numbers add up exactly); distances are between places;
+    anything but a time or a number can be counted distinct. Other uses are InvalidInput.
     """
     fields: dict[str, FieldType] = {}
     for feature, window in contract.windows:
         if window.entity != entity or window.of is None:
             continue
         kind = module.columns[window.of]
-        inexact = kind in (FieldType.TIME, FieldType.NUMBER)
-        if inexact or (kind is not FieldType.MONEY and window.aggregate is not Aggregate.DISTINCT):
+        if not _fits(window.aggregate, kind):
             raise InvalidInput(
                 f"{contract.name}: feature {feature.name!r} asks for the {window.aggregate} of {window.of!r}, a "
-                f"{kind}; windows add up and compare money, and count texts"
+                f"{kind}; windows add up and compare money, measure between places, and count texts"
             )
         fields[window.of] = kind
     return fields
+
+
+def _fits(aggregate: Aggregate, kind: FieldType) -> bool:
+    if aggregate is Aggregate.KM_SINCE_LAST:
+        return kind is FieldType.PLACE
+    if aggregate is Aggregate.DISTINCT:
+        return kind not in (FieldType.TIME, FieldType.NUMBER)
+    return kind is FieldType.MONEY
 
 
 def outcome_kinds(contract: Contract, entity: str) -> tuple[str, ...]:
@@ -105,9 +140,14 @@ def _take(entries: Entries, order: Ints) -> Entries:
     return Entries(entries.key[order], entries.time[order], entries.seq[order], values)
 
 
-def _matured(kind: str, outcomes: Outcomes, delay: int) -> Entries:
-    time = np.maximum(outcomes.event_time + delay, outcomes.known_at)
-    entries = Entries(outcomes.key, time, outcomes.seq, {kind: outcomes.value})
+def fill_empty(feature: Feature, answer: Floats) -> Floats:
+    """The contract's value where a window held nothing."""
+    return answer if feature.empty is None else np.where(np.isnan(answer), feature.empty, answer)
+
+
+def _matured(kind: str, outcomes: Outcomes, delay: int, tile: int) -> Entries:
+    time = tile_after(np.maximum(outcomes.event_time + delay, outcomes.known_at), tile)
+    entries = Entries(outcomes.key, time, outcomes.number, {kind: outcomes.value})
     return _take(entries, sort_order(entries.key, entries.time, entries.seq))
 
 

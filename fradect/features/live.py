@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fradect.features.contract import Contract, Feature, Kind, Window
+from fradect.features.history import fill_empty
 from fradect.features.request import NO_TIME, Column, derived_features, request_features
 from fradect.features.windows import Entries, Floats, Ints, Queries, look_back
 from fradect.modules.declaration import FieldType, Module
@@ -109,8 +110,3 @@ def _entity(features: Sequence[tuple[Feature, Window]], event: Event, seen: Rece
         for (feature, _), answer in zip(chosen, answers, strict=True):
             columns[feature.name] = fill_empty(feature, answer)
     return columns
-
-
-def fill_empty(feature: Feature, answer: Floats) -> Floats:
-    """The contract's value where a window held nothing."""
-    return answer if feature.empty is None else np.where(np.isnan(answer), feature.empty, answer)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fradect.errors import InvalidInput
 from fradect.features.contract import Contract, Feature, Kind
-from fradect.features.live import fill_empty
+from fradect.features.history import fill_empty
 from fradect.features.windows import Floats, Ints
 from fradect.types import DAY
 

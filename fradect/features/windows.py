@@ -10,11 +10,12 @@ from functools import cached_property
 
 import numpy as np
 
-from fradect.features.contract import Aggregate, Window
+from fradect.features.contract import MOST_DISTINCT, Aggregate, Window
+from fradect.features.globe import kilometres_of
 from fradect.features.spans import Floats, Gapped, Ints, Spans
 from fradect.types import SECOND
 
-__all__ = ["Entries", "Floats", "Ints", "Queries", "codes", "look_back"]
+__all__ = ["Entries", "Floats", "Ints", "Queries", "codes", "look_back", "tile_after", "tile_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ def codes(texts: Sequence[str | None]) -> Ints:
 def look_back(windows: Sequence[Window], entries: Entries, queries: Queries) -> list[Floats]:
     """Each window's aggregate at each query, one float64 array per window; NaN where a window holds nothing.
 
-    Exact also where sequence order and time order disagree: what had not arrived at a query is left out.
+    Exact also where sequence order and time order disagree: what had not arrived at a query is left out. For tiled
+    windows the times given are those of the tiles (`tile_of`, `tile_after`).
     """
     try:
         view = _View(entries, queries, max((window.length for window in windows), default=1))
@@ -59,7 +61,20 @@ def look_back(windows: Sequence[Window], entries: Entries, queries: Queries) -> 
             _leave_out_later_arrivals(windows, view, answers)
     except OverflowError:
         return _by_halves(windows, entries, queries)
-    return answers
+    return [
+        np.minimum(answer, MOST_DISTINCT) if window.resolution and window.aggregate is Aggregate.DISTINCT else answer
+        for window, answer in zip(windows, answers, strict=True)
+    ]
+
+
+def tile_of(time: Ints, resolution: int) -> Ints:
+    """The beginning of the tile that each time lies in; the time itself at resolution 0."""
+    return time // resolution * resolution if resolution else time
+
+
+def tile_after(time: Ints, resolution: int) -> Ints:
+    """The first tile that begins when the time has come, or later."""
+    return -(-time // resolution) * resolution if resolution else time
 
 
 class _View:
@@ -88,7 +103,7 @@ class _View:
         if window.length not in self._starts:
             line = self.query_line - window.length
             self._starts[window.length] = np.searchsorted(self.entry_line, line, side="right")
-        alone = window.aggregate is Aggregate.SINCE_LAST or not window.include_self
+        alone = not window.include_self or window.aggregate in (Aggregate.SINCE_LAST, Aggregate.KM_SINCE_LAST)
         alone = alone and self.queries.position is not None
         return Spans(self._starts[window.length], self.end - 1 if alone else self.end)
 
@@ -108,13 +123,13 @@ def _aggregate(window: Window, view: _View, spans: Spans) -> Floats:
     if window.aggregate is Aggregate.DISTINCT:
         found = spans.distinct(view.entries.key, view.entries.values[str(window.of)])
         return found.astype(np.float64)
-    return _plain_aggregate(window, view, spans, view.queries.time)
+    return _plain_aggregate(window, view, spans, view.queries)
 
 
-def _plain_aggregate(window: Window, view: _View, spans: Spans | Gapped, time: Ints) -> Floats:
+def _plain_aggregate(window: Window, view: _View, spans: Spans | Gapped, queries: Queries) -> Floats:
     match window.aggregate:
-        case Aggregate.SINCE_LAST:
-            return _since(view.entries.time, spans.last(), time)
+        case Aggregate.SINCE_LAST | Aggregate.KM_SINCE_LAST:
+            return _from_last(window, view.entries, spans.last(), queries)
         case Aggregate.SUM:
             return spans.total(view.running(str(window.of))).astype(np.float64)
         case Aggregate.MEAN | Aggregate.SHARE:
@@ -123,9 +138,15 @@ def _plain_aggregate(window: Window, view: _View, spans: Spans | Gapped, time: I
         case Aggregate.MAX:
             return spans.highest(view.entries.values[str(window.of)])
         case Aggregate.MIN:
-            return -spans.highest(-view.entries.values[str(window.of)])
+            return 0.0 - spans.highest(-view.entries.values[str(window.of)])
         case _:
             return spans.count().astype(np.float64)
+
+
+def _from_last(window: Window, entries: Entries, last: Ints, queries: Queries) -> Floats:
+    if window.aggregate is Aggregate.SINCE_LAST:
+        return _since(entries.time, last, queries.time)
+    return _distance(entries.values[str(window.of)], last, queries)
 
 
 def _since(times: Ints, last: Ints, now: Ints) -> Floats:
@@ -133,6 +154,14 @@ def _since(times: Ints, last: Ints, now: Ints) -> Floats:
         return np.full(now.shape, np.nan)
     since: Floats = np.where(last >= 0, (now - times[np.maximum(last, 0)]) / SECOND, np.nan)
     return since
+
+
+def _distance(places: Ints, last: Ints, queries: Queries) -> Floats:
+    """From the last event's place to the query's own."""
+    if queries.position is None:
+        raise ValueError("a distance is measured from an event, which the query is not")
+    held = np.concatenate([places, np.full(1, -1)])  # index -1: there is no last event, so no place
+    return kilometres_of(held[last], places[queries.position])
 
 
 def _divide(total: Floats, count: Ints) -> Floats:
@@ -150,7 +179,7 @@ def _leave_out_later_arrivals(windows: Sequence[Window], view: _View, answers: S
             if window.aggregate is Aggregate.DISTINCT:
                 answer[some] -= gapped.distinct_lost(view.entries.values[str(window.of)])
             else:
-                answer[some] = _plain_aggregate(window, view, gapped, view.queries.time[some])
+                answer[some] = _plain_aggregate(window, view, gapped, _chosen(view.queries, some))
 
 
 def _all_arrived(entries: Entries, queries: Queries) -> bool:
@@ -192,6 +221,11 @@ def _without_later(view: _View, whole: Spans, late: Ints, seq: Ints) -> Gapped:
     absent = late[np.arange(of.size) - np.repeat(np.cumsum(many) - many, many) + first[of]]
     later = view.entries.seq[absent] > seq[of]
     return Gapped(whole, of[later], absent[later])
+
+
+def _chosen(queries: Queries, some: Ints) -> Queries:
+    position = None if queries.position is None else queries.position[some]
+    return Queries(queries.key[some], queries.time[some], queries.seq[some], position)
 
 
 def _by_halves(windows: Sequence[Window], entries: Entries, queries: Queries) -> list[Floats]:

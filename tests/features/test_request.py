@@ -1,15 +1,19 @@
 """Features of the event alone: one row and a thousand get the same values."""
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fradect.errors import InvalidInput
 from fradect.features.contract import Contract, Feature, Kind
-from fradect.features.request import NO_TIME, READS, derived_features, fields_read, request_features
+from fradect.features.request import NO_TIME, Formula, derived_features, fields_read, formula, request_features
 from fradect.modules import MODULES, contract_of
+from fradect.modules.declaration import FieldType
 from fradect.types import DAY
 
 STANDARD = contract_of("ecommerce/standard")
@@ -76,7 +80,7 @@ def test_a_ratio_to_nothing_is_no_number() -> None:
 
 
 def test_what_history_loads_is_what_the_functions_read() -> None:
-    """A field missing from READS would be a KeyError in history only; one too many is read for nothing."""
+    """A field missing from `reads` would be a KeyError in history only; one too many is read for nothing."""
     for contract in (c for module in MODULES.values() for c in module.contracts):
         full = _frame([0])
         needed = {name: full[name] for name in ("event_time", *fields_read(contract))}
@@ -86,9 +90,51 @@ def test_what_history_loads_is_what_the_functions_read() -> None:
                 request_features(contract, {key: value for key, value in needed.items() if key != name})
 
 
-def test_every_field_that_request_features_read_exists() -> None:
-    for fields in READS.values():
-        assert set(fields) <= set(MODULES["ecommerce"].columns)
+def test_every_field_that_formulas_read_exists() -> None:
+    for contract in (c for module in MODULES.values() for c in module.contracts):
+        assert set(fields_read(contract)) <= set(MODULES[contract.module].columns)
+
+
+_COUNTRY = st.sampled_from([None, "RU", "DE"])
+_FLOAT = st.one_of(st.just(math.nan), st.just(0.0), st.floats(-1e15, 1e15))
+
+
+@given(st.data())
+def test_a_row_gets_the_bits_that_a_frame_gets(data: st.DataObject) -> None:
+    """Every formula of every contract, on any fields and any features that it may be given."""
+    for contract in (c for module in MODULES.values() for c in module.contracts):
+        row = {name: data.draw(_field(kind)) for name, kind in MODULES[contract.module].columns.items()}
+        row |= {f.name: data.draw(_FLOAT) for f in contract.of_kind(Kind.LIVE)}
+        row["event_time"] = data.draw(st.integers(-(2**45), 2**52))
+        frame = {name: _cell(value, name) for name, value in row.items()}
+        for feature in contract.of_kind(Kind.REQUEST):
+            _same(formula(feature), row, frame)
+        row["amount"], frame["amount"] = 7.0, np.array([7.0])
+        for feature in contract.of_kind(Kind.DERIVED):
+            _same(formula(feature), row, frame)
+
+
+def _field(kind: FieldType) -> st.SearchStrategy[Any]:
+    if kind is FieldType.MONEY:
+        return st.integers(0, 2**53)
+    if kind is FieldType.TIME:
+        return st.one_of(st.none(), st.integers(0, 2**52))
+    if kind is FieldType.NUMBER:
+        return st.one_of(st.none(), st.floats(0, 150))
+    return st.integers(-1, 10_000) if kind is FieldType.PLACE else _COUNTRY
+
+
+def _cell(value: Any, name: str) -> Any:
+    if name == "signup_at":
+        return np.array([NO_TIME if value is None else value], np.int64)
+    if isinstance(value, int | float):
+        return np.array([value])
+    return np.array([value], object)
+
+
+def _same(formula: Formula, row: dict[str, Any], frame: dict[str, Any]) -> None:
+    one, many = np.array([formula.row(row)]), formula.frame(frame)
+    assert one.tobytes() == many.tobytes() or (np.isnan(one) and np.isnan(many))
 
 
 def test_an_unknown_request_feature_says_where_to_add_it() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fradect.features import windows
 from fradect.features.contract import Aggregate, Window
+from fradect.features.globe import NOWHERE, kilometres
 from fradect.features.windows import Entries, Queries, codes, look_back
 from fradect.types import SECOND, OutcomeKind
 
@@ -23,7 +24,9 @@ def _window(aggregate: Aggregate, length: int, include_self: bool) -> Window:
     return Window("c", aggregate, length, of=of, outcome=outcome, include_self=include_self)
 
 
-WINDOWS = [_window(a, length, own) for a in Aggregate for length in LENGTHS for own in (True, False)]
+DISTANCES = [_window(Aggregate.KM_SINCE_LAST, length, include_self=False) for length in LENGTHS]
+ANYWHERE = [a for a in Aggregate if a is not Aggregate.KM_SINCE_LAST]
+WINDOWS = [_window(a, length, own) for a in ANYWHERE for length in LENGTHS for own in (True, False)]
 
 Row = tuple[int, int, int, int, int]  # key, time, seq, value, outcome
 
@@ -54,12 +57,15 @@ def _entries(rows: list[Row]) -> Entries:
 
 def _by_definition(window: Window, rows: list[Row], asked: tuple[int, int, int], own: int | None) -> float:
     key, time, seq = asked
-    alone = window.aggregate is Aggregate.SINCE_LAST or not window.include_self
+    alone = not window.include_self or window.aggregate is Aggregate.SINCE_LAST
     inside = [
         row
         for i, row in enumerate(rows)
         if row[0] == key and time - window.length < row[1] <= time and row[2] <= seq and not (alone and i == own)
     ]
+    if window.aggregate is Aggregate.KM_SINCE_LAST:
+        places = [row[3] for row in inside]
+        return kilometres(places[-1] if places else NOWHERE, NOWHERE if own is None else rows[own][3])
     values = [row[4] if window.outcome else row[3] for row in inside]
     return _AGGREGATES[window.aggregate](values, [time - row[1] for row in inside])
 
@@ -83,11 +89,12 @@ _AGGREGATES: dict[Aggregate, Callable[[list[int], list[int]], float]] = {
 def _assert_as_defined(rows: list[Row], queries: Queries) -> None:
     asked = zip(queries.key.tolist(), queries.time.tolist(), queries.seq.tolist(), strict=True)
     own = [None] * queries.key.size if queries.position is None else queries.position.tolist()
+    asked_for = WINDOWS if queries.position is None else WINDOWS + DISTANCES
     expected = [
-        [_by_definition(window, rows, query, mine) for window in WINDOWS]
+        [_by_definition(window, rows, query, mine) for window in asked_for]
         for query, mine in zip(asked, own, strict=True)
     ]
-    answers = np.array(look_back(WINDOWS, _entries(rows), queries)).T.reshape(len(own), len(WINDOWS))
+    answers = np.array(look_back(asked_for, _entries(rows), queries)).T.reshape(len(own), len(asked_for))
     assert np.array_equal(answers, np.array(expected).reshape(answers.shape), equal_nan=True)
 
 
