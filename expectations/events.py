@@ -23,6 +23,7 @@ from expectations.rules import (
 )
 from fradect.events import COUNTRIES, MAX_TEXT, SKEW
 from fradect.features.contract import Contract
+from fradect.features.globe import PLACES
 from fradect.modules.declaration import FieldType, Module
 from fradect.money import EXPONENTS, MAX_MINOR
 
@@ -115,6 +116,11 @@ def _ip(name: str) -> list[Rule]:
     return [looks_like(name, r"^[0-9a-fA-F:.]{2,45}$", "is not an IP address").sample().hide()]
 
 
+def _place(name: str) -> list[Rule]:
+    limits = f"is no place: they are numbered from 0 to {PLACES - 1}"
+    return [is_type(name, "int64", "float64"), between(name, 0, PLACES - 1, limits)]
+
+
 def _text(name: str) -> list[Rule]:
     return [looks_like(name, rf"(?s)^.{{1,{LONGEST}}}$", f"is empty or longer than {LONGEST} signs").sample().hide()]
 
@@ -142,4 +148,5 @@ _BY_TYPE: Mapping[FieldType, Callable[[str], list[Rule]]] = {
     FieldType.COUNTRY: _country,
     FieldType.TIME: _time,
     FieldType.IP: _ip,
+    FieldType.PLACE: _place,
 }

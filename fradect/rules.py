@@ -149,7 +149,7 @@ def names_of(module: Module, *contracts: Contract) -> frozenset[str]:
 def _names(module: Module, contracts: Iterable[Contract]) -> Iterable[str]:
     yield "event.hour"
     for name, kind in module.columns.items():
-        if kind is not FieldType.MONEY:
+        if kind not in (FieldType.MONEY, FieldType.PLACE):
             yield f"event.{name}"
     for contract in contracts:
         yield from (feature.name for feature in contract if not feature.categories)

@@ -38,7 +38,12 @@ PLACE = "place"
 """The staged column that orders rows of equal time: source number times 2**40, plus row number."""
 ROWS_PER_SOURCE = 2**40
 
-_ARROW = {FieldType.MONEY: pa.int64(), FieldType.NUMBER: pa.float64(), FieldType.TIME: MOMENT}
+_ARROW = {
+    FieldType.MONEY: pa.int64(),
+    FieldType.PLACE: pa.int64(),
+    FieldType.NUMBER: pa.float64(),
+    FieldType.TIME: MOMENT,
+}
 
 
 class Batch(NamedTuple):

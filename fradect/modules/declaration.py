@@ -16,6 +16,7 @@ class FieldType(StrEnum):
     TIME = "time"
     NUMBER = "number"
     IP = "ip"
+    PLACE = "place"  # a cell of the globe (fradect/features/globe.py), int64, null where unknown
     PERSONAL = "personal"  # becomes <name>_token and <name>_cipher; the clear text is never stored
 
 

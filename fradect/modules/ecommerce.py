@@ -22,6 +22,7 @@ FIELDS = (
     Field("browser", FieldType.CATEGORY, "browser family"),
     Field("source", FieldType.CATEGORY, "how the customer found the shop"),
     Field("ip_country", FieldType.COUNTRY, "country of `ip`"),
+    Field("ip_place", FieldType.PLACE, "where `ip` is, as far as the table of ranges knows"),
     Field("billing_country", FieldType.COUNTRY, "country of the card or invoice"),
     Field("shipping_country", FieldType.COUNTRY, "country the goods go to"),
     Field("signup_at", FieldType.TIME, "when the customer's account was opened"),
@@ -40,6 +41,7 @@ ENTITIES = MappingProxyType(
         "device": "device_id",
         "card": "card_token",
         "address": "shipping_address_token",
+        "ip": "ip",
     }
 )
 ENTITY_OF = MappingProxyType({field: entity for entity, field in ENTITIES.items()})

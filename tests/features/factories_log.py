@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fradect.adapters.places import Places
+from fradect.features.globe import place_at
 from fradect.modules import module_of
 from fradect.modules.declaration import FieldType, Module
 from fradect.types import DAY, SECOND, Event, Value
@@ -23,7 +24,14 @@ KEYS = {
     "event_time": MOMENT,
     "observed_at": MOMENT,
 }
-TYPES = {FieldType.MONEY: pa.int64(), FieldType.NUMBER: pa.float64(), FieldType.TIME: MOMENT}
+TYPES = {
+    FieldType.MONEY: pa.int64(),
+    FieldType.PLACE: pa.int64(),
+    FieldType.NUMBER: pa.float64(),
+    FieldType.TIME: MOMENT,
+}
+# The first stands for an unknown one; two in one city, one far away, one at the pole.
+PLACES_SEEN = (-1, place_at(55.75, 37.61), place_at(55.8, 37.5), place_at(-33.87, 151.2), place_at(90.0, 0.0))
 OUTCOMES = pa.schema(
     {
         "event_id": pa.string(),
@@ -101,6 +109,8 @@ def random_columns(seed: int, n: int, *, late: float = 0.0, span: int = 40 * DAY
         "signup_at": [None if i % 7 == 0 else int(t) - int(rng.integers(0, 90 * DAY)) for i, t in enumerate(time)],
         "sex": rng.choice(np.array(["f", "m", None], object), n).tolist(),
         "age": [None if i % 5 == 0 else float(rng.integers(18, 80)) for i in range(n)],
+        "ip": some("ip", max(n // 20, 2), 0.1),
+        "ip_place": [None if i == 0 else int(PLACES_SEEN[i]) for i in rng.integers(0, len(PLACES_SEEN), n)],
     }
 
 
