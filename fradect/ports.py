@@ -4,32 +4,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from fradect.features.contract import Contract
-from fradect.features.live import Recent, Snapshot
+from fradect.features.held import Seen
+from fradect.features.live import Snapshot, View
 from fradect.release import Release
 from fradect.types import Decision, Event
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One event's entry into the live state: its place there, and its entities' recent events up to itself.
+    """One event's entry into the live state: its number and time there, and what the state showed it.
 
-    `event_time`: of the first arrival, which a repeat without a time of its own takes over.
+    `event_time`: of the first arrival, which a repeat without a time of its own takes over. `newest`: the time of
+    the newest event by then.
     """
 
     seq: int
     event_time: int
-    recent: Mapping[str, Recent | None]
+    newest: int
+    seen: Seen
+
+    @property
+    def view(self) -> View:
+        return View(self.seq, self.newest, self.seen)
 
 
 class LiveState(Protocol):
-    """Recent events by entity, and the one giver of sequence numbers."""
+    """Recent events by entity, and the one giver of sequence numbers.
 
-    def arrive(self, event: Event, contract: Contract) -> Arrival:
-        """Append, take a sequence number, read what the contract looks at: one atomic step.
+    Each (tenant, module) is a scope of its own, kept as the layout that was `adopt`ed for it. A scope that was not
+    adopted, or is being rebuilt, is Unavailable.
+    """
 
-        A repeat (same tenant, module and event id) gets the number and the view of the first time; Conflict when
-        it is not the same event.
+    def arrive(self, event: Event) -> Arrival:
+        """Append, take a number, read the event's entities: one atomic step.
+
+        A repeat gets the number of the first time and what was there by then; Conflict when it is another event
+        under the same id.
         """
         ...
 

@@ -96,7 +96,7 @@ def test_every_field_that_formulas_read_exists() -> None:
 
 
 _COUNTRY = st.sampled_from([None, "RU", "DE"])
-_FLOAT = st.one_of(st.just(math.nan), st.just(0.0), st.floats(-1e15, 1e15))
+_FLOAT = st.one_of(st.just(math.nan), st.just(0.0), st.integers(-(10**15), 10**15).map(lambda n: n / 8))
 
 
 @given(st.data())

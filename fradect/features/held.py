@@ -1,0 +1,329 @@
+"""What the live state holds of one entity's key: bytes that every adapter stores alike, and how they are kept short.
+
+Everything is int64, little-endian. An arrival appends; `settle` folds confirmed events into tiles and drops what no
+window can reach. When all is confirmed and settled, the bytes depend only on which events and outcomes there were
+and on their numbers, however they came: a state can be compared with the one that the log gives.
+"""
+
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from fradect.errors import InvalidInput
+from fradect.features.contract import MAX_LATE, MOST_DISTINCT
+from fradect.features.globe import NOWHERE
+from fradect.features.layout import EntityLayout, Layout, Tiles
+from fradect.modules.declaration import FieldType
+from fradect.types import Event, Value
+
+ABSENT = -1
+"""The code of a text that is not known; every other code is not negative."""
+
+SETTLE_FROM = 64
+"""So many rows that need not be kept are worth rewriting a key for."""
+
+if sys.byteorder != "little":
+    raise ImportError("the live state's bytes are little-endian, and this machine is not")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One key's share of the state; each part is empty where the layout needs none.
+
+    `rows`: (time, seq, *values) of events for exact windows, in order of numbers. `fresh`: the same for tiled
+    windows, of events that are not folded yet. `tiles`: what was folded (`unpack_tiles`). `outcomes`: (at, number,
+    source, value), in order of numbers then sources. `matured`: of tiled sources (at, source, count, sum), sorted.
+    """
+
+    rows: bytes = b""
+    fresh: bytes = b""
+    tiles: bytes = b""
+    outcomes: bytes = b""
+    matured: bytes = b""
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.fresh or self.tiles or self.outcomes or self.matured)
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """An outcome as the state takes it in. `number`: its own; `known_at` and `event_time` in microseconds."""
+
+    event: Event
+    kind: str
+    value: bool
+    known_at: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """What is folded of a tile's events. `distinct`: codes by position of the value, the smallest ones."""
+
+    count: int
+    sums: tuple[int, ...]
+    highest: tuple[int, ...]
+    lowest: tuple[int, ...]
+
+
+Folded = tuple[dict[int, Tile], dict[tuple[int, int], list[int]]]
+"""Tiles by time, and distinct codes by (time, position of the value), ascending."""
+
+
+def key_of(layout: EntityLayout, event: Event) -> str | None:
+    """Whose event it is; None when it names no such entity."""
+    key = event.fields.get(layout.field)
+    return None if key is None else str(key)
+
+
+def record(layout: EntityLayout, event: Event, seq: int) -> bytes:
+    """The event's row."""
+    get = event.fields.get
+    return numbers([event.event_time, seq, *(code_of(get(name), kind) for name, kind in layout.values)])
+
+
+def records(layout: Layout, event: Event, seq: int) -> Iterator[tuple[EntityLayout, str, bytes]]:
+    """Layout, key and row of every entity that the event names."""
+    for entity in layout.entities:
+        key = key_of(entity, event)
+        if key is not None:
+            yield entity, key, record(entity, event, seq)
+
+
+def code_of(value: Value, kind: FieldType) -> int:
+    """Money and places as they are, texts as 63 bits of their hash."""
+    if kind is FieldType.MONEY:
+        return int(value or 0)
+    if kind is FieldType.PLACE:
+        return NOWHERE if value is None else int(value)
+    return ABSENT if value is None else text_code(str(value))
+
+
+def text_code(text: str) -> int:
+    """Tells texts apart everywhere and always; two of a million texts share a code once in 10 million states."""
+    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little") >> 1
+
+
+def outcome_rows(layout: EntityLayout, learnt: Learnt) -> bytes:
+    """The outcome's rows, one for each source of its kind; empty when no window looks at it."""
+    cells: list[int] = []
+    for place, ((kind, delay, tile), _) in enumerate(layout.sources):
+        if kind == learnt.kind:
+            at = max(learnt.event.event_time + delay, learnt.known_at)
+            cells += (_up(at, tile), learnt.number, place, int(learnt.value))
+    return numbers(cells)
+
+
+def append(layout: EntityLayout, held: Held, row: bytes) -> Held:
+    """The state of a key after one more event."""
+    return Held(
+        held.rows + row if layout.exact else b"",
+        held.fresh + row if layout.tiles else b"",
+        held.tiles,
+        held.outcomes,
+        held.matured,
+    )
+
+
+def withdrawn(layout: EntityLayout, held: Held, seq: int) -> Held:
+    """The state of a key without an event that is not folded; the same state when there is none of that number."""
+    return Held(
+        _without(held.rows, layout.width, seq),
+        _without(held.fresh, layout.width, seq),
+        held.tiles,
+        held.outcomes,
+        held.matured,
+    )
+
+
+def inserted(layout: EntityLayout, held: Held, row: bytes, seq: int) -> Held:
+    """The state of a key with an event that arrived before some that are there already; once, however often."""
+    return Held(
+        _with(held.rows, row, layout.width, seq) if layout.exact else b"",
+        _with(held.fresh, row, layout.width, seq) if layout.tiles else b"",
+        held.tiles,
+        held.outcomes,
+        held.matured,
+    )
+
+
+def is_due(layout: EntityLayout, held: Held, newest: int, confirmed: int) -> bool:
+    """Whether settling would shorten the key by enough to be worth it. Cheap: looks at one row of each part."""
+    wide = 8 * layout.width
+    at = SETTLE_FROM * wide
+    if len(held.fresh) > at and numbers_of(held.fresh[at - wide : at])[1] <= confirmed:
+        return True
+    if len(held.rows) > at and numbers_of(held.rows[at - wide : at])[0] <= newest - layout.exact - MAX_LATE:
+        return True
+    at = SETTLE_FROM * 32
+    return len(held.outcomes) > at and _may_go(layout, numbers_of(held.outcomes[at - 32 : at]), newest, confirmed)
+
+
+def _may_go(layout: EntityLayout, outcome: Sequence[int], newest: int, confirmed: int) -> bool:
+    at, number, place, _ = outcome
+    (_, _, tile), length = layout.sources[place]
+    return at <= newest - MAX_LATE - tile - length or (tile > 0 and number <= confirmed)
+
+
+def settle(layout: EntityLayout, held: Held, newest: int, confirmed: int) -> Held:
+    """Fold what is confirmed and drop what no window of an event that may still come can reach."""
+    folded = list(unpack_tiles(layout, held.tiles))
+    fresh, waiting = _parted(held.fresh, layout.width, confirmed)
+    for tiles, so_far in zip(layout.tiles, folded, strict=True):
+        _fold(tiles, so_far, fresh)
+        _forget(tiles, so_far, newest)
+    oldest = newest - layout.exact - MAX_LATE
+    raw, matured = _mature(layout, held, newest, confirmed)
+    return Held(
+        rows=_join(row for row in rows_of(held.rows, layout.width) if row[0] > oldest),
+        fresh=_join(waiting),
+        tiles=pack_tiles(folded),
+        outcomes=raw,
+        matured=matured,
+    )
+
+
+def unpack_tiles(layout: EntityLayout, raw: bytes) -> Iterator[Folded]:
+    """For each of the layout's resolutions what is folded of it."""
+    cells = numbers_of(raw) if raw else [0] * (2 * len(layout.tiles))
+    at = 0
+    for tiles in layout.tiles:
+        width, s, h = tiles.width, len(tiles.sums), len(tiles.highest)
+        rows, at = _block(cells, at, width)
+        held = {
+            row[0]: Tile(row[1], tuple(row[2 : 2 + s]), tuple(row[2 + s : 2 + s + h]), tuple(row[2 + s + h :]))
+            for row in rows
+        }
+        listed, at = _block(cells, at, 3)
+        distinct: dict[tuple[int, int], list[int]] = {}
+        for time, value, code in listed:
+            distinct.setdefault((time, value), []).append(code)
+        yield held, distinct
+
+
+def pack_tiles(folded: Sequence[Folded]) -> bytes:
+    """Empty when there is nothing in any."""
+    if not any(held for held, _ in folded):
+        return b""
+    cells: list[int] = []
+    for held, distinct in folded:
+        cells.append(len(held))
+        for time, tile in sorted(held.items()):
+            cells += (time, tile.count, *tile.sums, *tile.highest, *tile.lowest)
+        cells.append(sum(map(len, distinct.values())))
+        for (time, value), codes in sorted(distinct.items()):
+            for code in codes:
+                cells += (time, value, code)
+    return numbers(cells)
+
+
+def numbers(cells: Sequence[int]) -> bytes:
+    """InvalidInput for what 64 bits do not hold."""
+    try:
+        return array("q", cells).tobytes()
+    except OverflowError as error:
+        raise InvalidInput("a number of the event exceeds 64 bits") from error
+
+
+def numbers_of(raw: bytes) -> list[int]:
+    return memoryview(raw).cast("q").tolist()
+
+
+def rows_of(raw: bytes, width: int) -> Iterator[tuple[int, ...]]:
+    """Rows of so many numbers each."""
+    return zip(*[iter(numbers_of(raw))] * width, strict=True)
+
+
+def _without(raw: bytes, width: int, seq: int) -> bytes:
+    return _join(row for row in rows_of(raw, width) if row[1] != seq) if raw else raw
+
+
+def _with(raw: bytes, row: bytes, width: int, seq: int) -> bytes:
+    held = {other[1]: other for other in rows_of(raw, width)}
+    held[seq] = tuple(numbers_of(row))
+    return _join(held[number] for number in sorted(held))
+
+
+def _join(rows: Iterable[Sequence[int]]) -> bytes:
+    return numbers([cell for row in rows for cell in row])
+
+
+def _parted(raw: bytes, width: int, confirmed: int) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    rows = list(rows_of(raw, width))
+    return [row for row in rows if row[1] <= confirmed], [row for row in rows if row[1] > confirmed]
+
+
+def _block(cells: list[int], at: int, width: int) -> tuple[Iterator[list[int]], int]:
+    start, end = at + 1, at + 1 + cells[at] * width
+    return (cells[i : i + width] for i in range(start, end, width)), end
+
+
+def _fold(tiles: Tiles, so_far: Folded, rows: Iterable[tuple[int, ...]]) -> None:
+    held, distinct = so_far
+    for row in rows:
+        time, values = row[0] // tiles.resolution * tiles.resolution, row[2:]
+        old = held.get(time)
+        held[time] = _added(tiles, old, values)
+        for place in tiles.distinct:
+            if values[place] >= 0:
+                _note(distinct.setdefault((time, place), []), values[place])
+
+
+def _added(tiles: Tiles, old: Tile | None, values: Sequence[int]) -> Tile:
+    sums, highest, lowest = ([values[i] for i in some] for some in (tiles.sums, tiles.highest, tiles.lowest))
+    if old is None:
+        return Tile(1, tuple(sums), tuple(highest), tuple(lowest))
+    return Tile(
+        old.count + 1,
+        tuple(map(int.__add__, old.sums, sums)),
+        tuple(map(max, old.highest, highest)),
+        tuple(map(min, old.lowest, lowest)),
+    )
+
+
+def _note(codes: list[int], code: int) -> None:
+    """Keep the smallest MOST_DISTINCT codes, ascending: enough to say how many there are, up to as many."""
+    at = bisect_left(codes, code)
+    if at == len(codes) or codes[at] != code:
+        codes.insert(at, code)
+        del codes[MOST_DISTINCT:]
+
+
+def _forget(tiles: Tiles, so_far: Folded, newest: int) -> None:
+    held, distinct = so_far
+    oldest = newest - MAX_LATE - tiles.resolution - tiles.length
+    for time in [time for time in held if time <= oldest]:
+        del held[time]
+    for place in [place for place in distinct if place[0] <= oldest]:
+        del distinct[place]
+
+
+def _mature(layout: EntityLayout, held: Held, newest: int, confirmed: int) -> tuple[bytes, bytes]:
+    """Outcomes that stay as they are, and the folded ones of tiled sources."""
+    oldest = [newest - MAX_LATE - tile - length for (_, _, tile), length in layout.sources]
+    sums: dict[tuple[int, int], tuple[int, int]] = {
+        (at, source): (count, total) for at, source, count, total in rows_of(held.matured, 4) if at > oldest[source]
+    }
+    raw: list[tuple[int, ...]] = []
+    for row in rows_of(held.outcomes, 4):
+        at, number, source, value = row
+        if at <= oldest[source]:
+            continue
+        if layout.sources[source][0][2] and number <= confirmed:
+            count, total = sums.get((at, source), (0, 0))
+            sums[at, source] = (count + 1, total + value)
+        else:
+            raw.append(row)
+    raw.sort(key=lambda row: (row[1], row[2]))
+    return _join(raw), _join((*place, *both) for place, both in sorted(sums.items()))
+
+
+def _up(time: int, resolution: int) -> int:
+    return -(-time // resolution) * resolution if resolution else time
+
+
+Seen = Mapping[str, Held | None]
+"""What an event's entities held when it had arrived, by entity; None for one that the event does not name."""

@@ -1,0 +1,296 @@
+"""The kernel for one event: the same windows as fradect/features/windows.py, over what the live state holds.
+
+Plain Python on whole numbers, since numpy's overhead for a handful of rows is many times the work. The two forms are
+held together bit for bit by tests/features/test_moment.py and by every replay.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fradect.features.contract import MOST_DISTINCT, Aggregate, Contract, Feature, Window
+from fradect.features.globe import kilometres
+from fradect.features.held import ABSENT, Held, numbers_of, rows_of
+from fradect.features.layout import EntityLayout, Tiles
+from fradect.types import SECOND
+
+NAN = math.nan
+_FROM_LAST = (Aggregate.SINCE_LAST, Aggregate.KM_SINCE_LAST)
+
+
+class Asked(NamedTuple):
+    """From where windows look back: the event's time (microseconds) and its number."""
+
+    time: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A feature and its window, with the position of what it looks at among the entity's values."""
+
+    name: str
+    aggregate: Aggregate
+    length: int
+    value: int
+    alone: bool
+    empty: float | None
+
+
+class EntityReader:
+    """Answers a contract's windows over one entity."""
+
+    def __init__(self, layout: EntityLayout, contract: Contract) -> None:
+        windows = [(f, w) for f, w in contract.windows if w.entity == layout.entity]
+        self.layout = layout
+        self._width = layout.width
+        of_events = [(f, w) for f, w in windows if w.outcome is None]
+        self._exact = tuple(_asking(layout, f, w) for f, w in of_events if not w.resolution)
+        self._tiled = tuple(
+            (tiles, tuple(_asking(layout, f, w) for f, w in of_events if w.resolution == tiles.resolution))
+            for tiles in layout.tiles
+        )
+        self._matured = tuple(
+            (place, tile, tuple(_asking(layout, f, w) for f, w in windows if _source(w) == (kind, delay, tile)))
+            for place, ((kind, delay, tile), _) in enumerate(layout.sources)
+        )
+        self.names = tuple(f.name for f, _ in windows)
+
+    def read(self, held: Held, asked: Asked, out: dict[str, float]) -> bool:
+        """Put every window's value into `out`; False, and nothing, when the event is no longer told apart there."""
+        if self._exact and not self._read_exact(held, asked, out):
+            return False
+        if self.layout.tiles and not self._read_tiled(held, asked, out):
+            return False
+        if self._matured:
+            self._read_outcomes(held, asked, out)
+        return True
+
+    def _read_exact(self, held: Held, asked: Asked, out: dict[str, float]) -> bool:
+        columns = _columns(held.rows, self._width, asked.seq)
+        times = columns[0]
+        end = bisect_right(times, asked.time)
+        if not end or columns[1][end - 1] != asked.seq:
+            return False
+        starts: dict[int, int] = {}
+        for one in self._exact:
+            start = starts.get(one.length)
+            if start is None:
+                start = starts[one.length] = bisect_right(times, asked.time - one.length)
+            out[one.name] = _filled(one, _EXACT[one.aggregate](one, columns, start, end - 1 if one.alone else end))
+        return True
+
+    def _read_tiled(self, held: Held, asked: Asked, out: dict[str, float]) -> bool:
+        fresh = [row for row in rows_of(held.fresh, self._width) if row[1] <= asked.seq]
+        if not fresh or fresh[-1][1] != asked.seq:
+            return False
+        cells = numbers_of(held.tiles)
+        at = 0
+        for tiles, asking in self._tiled:
+            block, at = _block(tiles, cells, at)
+            size = tiles.resolution
+            now = asked.time // size * size
+            for one in asking:
+                since = now - one.length
+                rows = [row for row in fresh if since < row[0] // size * size <= now]
+                if one.alone:
+                    rows.pop()  # the event itself came last
+                out[one.name] = _filled(one, _TILED[one.aggregate](one, _Inside(tiles, block, since, now, rows)))
+        return True
+
+    def _read_outcomes(self, held: Held, asked: Asked, out: dict[str, float]) -> None:
+        raw = [row for row in rows_of(held.outcomes, 4) if row[1] < asked.seq]
+        matured = list(rows_of(held.matured, 4))
+        for place, tile, asking in self._matured:
+            now = asked.time // tile * tile if tile else asked.time
+            seen = [(at, 1, value) for at, _, source, value in raw if source == place and at <= now]
+            seen += [(at, count, total) for at, source, count, total in matured if source == place and at <= now]
+            for one in asking:
+                inside = [row for row in seen if row[0] > now - one.length]
+                count = sum(row[1] for row in inside)
+                total = sum(row[2] for row in inside)
+                share = one.aggregate is Aggregate.SHARE
+                out[one.name] = _filled(one, _divided(total, count) if share else float(count))
+
+
+def _asking(layout: EntityLayout, feature: Feature, window: Window) -> _Asking:
+    value = -1 if window.of is None else layout.names.index(window.of)
+    alone = not window.include_self or window.aggregate in _FROM_LAST
+    return _Asking(feature.name, window.aggregate, window.length, value, alone, feature.empty)
+
+
+def _source(window: Window) -> tuple[str, int, int] | None:
+    return None if window.outcome is None else (window.outcome.value, window.delay, window.resolution)
+
+
+def _filled(one: _Asking, value: float) -> float:
+    return one.empty if one.empty is not None and value != value else value  # noqa: PLR0124  NaN, at no cost of a call
+
+
+Columns = Sequence[Sequence[int]]
+
+
+def _columns(raw: bytes, width: int, seq: int) -> Columns:
+    """Times, numbers and values in order of (time, number), of rows up to a number."""
+    cells = numbers_of(raw)
+    columns: Columns = [cells[i::width] for i in range(width)]
+    times, seqs = columns[0], columns[1]
+    if seqs and seqs[-1] > seq:
+        columns = _sorted(row for row in rows_of(raw, width) if row[1] <= seq) or [()] * width
+    elif any(map(int.__gt__, times, times[1:])):
+        columns = _sorted(rows_of(raw, width))
+    return columns
+
+
+def _sorted(rows: Iterable[tuple[int, ...]]) -> Columns:
+    return list(zip(*sorted(rows), strict=True))
+
+
+def _count(_one: _Asking, _columns: Columns, start: int, end: int) -> float:
+    return float(end - start)
+
+
+def _sum(one: _Asking, columns: Columns, start: int, end: int) -> float:
+    return float(sum(columns[2 + one.value][start:end]))
+
+
+def _mean(one: _Asking, columns: Columns, start: int, end: int) -> float:
+    return _divided(sum(columns[2 + one.value][start:end]), end - start)
+
+
+def _max(one: _Asking, columns: Columns, start: int, end: int) -> float:
+    return float(max(columns[2 + one.value][start:end])) if start < end else NAN
+
+
+def _min(one: _Asking, columns: Columns, start: int, end: int) -> float:
+    return float(min(columns[2 + one.value][start:end])) if start < end else NAN
+
+
+def _distinct(one: _Asking, columns: Columns, start: int, end: int) -> float:
+    different = set(columns[2 + one.value][start:end])
+    return float(len(different) - (ABSENT in different))
+
+
+def _since(_one: _Asking, columns: Columns, start: int, end: int) -> float:
+    return (columns[0][end] - columns[0][end - 1]) / SECOND if start < end else NAN
+
+
+def _kilometres(one: _Asking, columns: Columns, start: int, end: int) -> float:
+    places = columns[2 + one.value]
+    return kilometres(places[end - 1], places[end]) if start < end else NAN
+
+
+def _divided(total: int, count: int) -> float:
+    return float(total) / count if count else NAN
+
+
+_EXACT: dict[Aggregate, Callable[[_Asking, Columns, int, int], float]] = {
+    Aggregate.COUNT: _count,
+    Aggregate.SUM: _sum,
+    Aggregate.MEAN: _mean,
+    Aggregate.MAX: _max,
+    Aggregate.MIN: _min,
+    Aggregate.DISTINCT: _distinct,
+    Aggregate.SINCE_LAST: _since,
+    Aggregate.KM_SINCE_LAST: _kilometres,
+}
+
+
+class _Block(NamedTuple):
+    """The folded tiles of one resolution as columns in order of time, and the distinct codes likewise."""
+
+    columns: Columns
+    times: Sequence[int]
+    values: Sequence[int]
+    codes: Sequence[int]
+
+
+_NO_BLOCK = _Block([()], (), (), ())
+
+
+def _block(tiles: Tiles, cells: list[int], at: int) -> tuple[_Block, int]:
+    if not cells:
+        return _NO_BLOCK, at
+    rows = at + 1 + cells[at] * tiles.width
+    end = rows + 1 + cells[rows] * 3
+    columns = [cells[i : rows : tiles.width] for i in range(at + 1, at + 1 + tiles.width)]
+    return _Block(columns, cells[rows + 1 : end : 3], cells[rows + 2 : end : 3], cells[rows + 3 : end : 3]), end
+
+
+class _Inside(NamedTuple):
+    """What lies in a tiled window: (since, now] of the folded tiles, and rows that are not folded yet."""
+
+    tiles: Tiles
+    block: _Block
+    since: int
+    now: int
+    rows: Sequence[tuple[int, ...]]
+
+    def column(self, place: int) -> Sequence[int]:
+        """A column of the tiles inside; none when nothing is folded."""
+        times = self.block.columns[0]
+        if not times:
+            return ()
+        return self.block.columns[place][bisect_right(times, self.since) : bisect_right(times, self.now)]
+
+    def fresh(self, value: int) -> list[int]:
+        return [row[2 + value] for row in self.rows]
+
+
+def _tiled_count(_one: _Asking, inside: _Inside) -> float:
+    return float(sum(inside.column(1)) + len(inside.rows))
+
+
+def _tiled_total(one: _Asking, inside: _Inside) -> int:
+    return sum(inside.column(2 + inside.tiles.sums.index(one.value))) + sum(inside.fresh(one.value))
+
+
+def _tiled_sum(one: _Asking, inside: _Inside) -> float:
+    return float(_tiled_total(one, inside))
+
+
+def _tiled_mean(one: _Asking, inside: _Inside) -> float:
+    return _divided(_tiled_total(one, inside), sum(inside.column(1)) + len(inside.rows))
+
+
+def _tiled_max(one: _Asking, inside: _Inside) -> float:
+    tiles = inside.tiles
+    place = 2 + len(tiles.sums) + tiles.highest.index(one.value)
+    return float(max([*inside.column(place), *inside.fresh(one.value)], default=NAN))
+
+
+def _tiled_min(one: _Asking, inside: _Inside) -> float:
+    tiles = inside.tiles
+    place = 2 + len(tiles.sums) + len(tiles.highest) + tiles.lowest.index(one.value)
+    return float(min([*inside.column(place), *inside.fresh(one.value)], default=NAN))
+
+
+def _tiled_distinct(one: _Asking, inside: _Inside) -> float:
+    block = inside.block
+    start, end = bisect_right(block.times, inside.since), bisect_right(block.times, inside.now)
+    codes = block.codes[start:end]
+    if len(inside.tiles.distinct) > 1:
+        codes = [code for code, value in zip(codes, block.values[start:end], strict=True) if value == one.value]
+    different = {*codes, *inside.fresh(one.value)}
+    different.discard(ABSENT)
+    return float(min(len(different), MOST_DISTINCT))
+
+
+def _tiled_since(_one: _Asking, inside: _Inside) -> float:
+    size = inside.tiles.resolution
+    times = [row[0] // size * size for row in inside.rows]
+    last = max([*inside.column(0)[-1:], *times], default=None)
+    return NAN if last is None else (inside.now - last) / SECOND
+
+
+_TILED: dict[Aggregate, Callable[[_Asking, _Inside], float]] = {
+    Aggregate.COUNT: _tiled_count,
+    Aggregate.SUM: _tiled_sum,
+    Aggregate.MEAN: _tiled_mean,
+    Aggregate.MAX: _tiled_max,
+    Aggregate.MIN: _tiled_min,
+    Aggregate.DISTINCT: _tiled_distinct,
+    Aggregate.SINCE_LAST: _tiled_since,
+}

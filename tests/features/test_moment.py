@@ -1,0 +1,198 @@
+"""Any stream of events, one by one through the live path and all at once through history: the same bits."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fradect.features import held as held_module
+from fradect.features.contract import MAX_LATE, Aggregate, Contract, Feature, Kind, Window, check
+from fradect.features.held import Learnt
+from fradect.features.history import Outcomes, Partition, looked_at, too_late, window_features
+from fradect.features.live import Reader, Snapshot
+from fradect.features.windows import Entries, codes
+from fradect.modules import module_of
+from fradect.modules.declaration import FieldType
+from fradect.types import DAY, HOUR, MINUTE, Event, OutcomeKind
+from tests.features.factories_state import MemoryState
+
+MODULE = module_of("ecommerce")
+START = 20_000 * DAY
+OF = {
+    Aggregate.DISTINCT: ("device_id", "customer_id"),
+    Aggregate.KM_SINCE_LAST: ("ip_place",),
+    **dict.fromkeys((Aggregate.SUM, Aggregate.MEAN, Aggregate.MAX, Aggregate.MIN), ("amount_base",)),
+}
+
+
+def _windows(entity: str) -> list[Window]:
+    spans = ((MINUTE, 0), (HOUR, 0), (30 * DAY, 0), (HOUR, 5 * MINUTE), (DAY, HOUR), (30 * DAY, DAY))
+    windows = []
+    for length, tile in spans:
+        for aggregate in Aggregate:
+            if aggregate is Aggregate.SHARE or (tile and aggregate is Aggregate.KM_SINCE_LAST):
+                continue
+            for of in OF.get(aggregate, (None,)):
+                for own in (True, False):
+                    windows.append(Window(entity, aggregate, length, of, include_self=own, resolution=tile))
+    for delay in (0, 2 * DAY):
+        for length, tile in ((DAY, 0), (6 * DAY, 0), (6 * DAY, DAY)):
+            for aggregate in (Aggregate.SHARE, Aggregate.COUNT):
+                windows.append(
+                    Window(entity, aggregate, length, outcome=OutcomeKind.FRAUD, delay=delay, resolution=tile)
+                )
+    return windows
+
+
+CONTRACT = Contract(
+    "ecommerce/everything",
+    "ecommerce",
+    tuple(
+        Feature(f"w{i}", Kind.LIVE, "", "", window)
+        for i, window in enumerate(w for entity in ("customer", "merchant") for w in _windows(entity))
+    ),
+    (),
+)
+READER = Reader(MODULE, CONTRACT)
+NOTHING = Snapshot({}, {})
+
+
+def test_the_contract_is_one_that_could_be_declared() -> None:
+    check(CONTRACT, set(MODULE.columns), set(MODULE.entities))
+
+
+@st.composite
+def _streams(draw: st.DrawFn) -> list[Event]:
+    """Few keys, hot ones among them; equal times, order of arrival unlike that of time, some far too late."""
+    n = draw(st.integers(1, 30))
+    steps = st.sampled_from([0, 1, MINUTE - 1, MINUTE, HOUR, DAY, 3 * DAY])
+    back = st.sampled_from([0, 0, 0, 1, HOUR, DAY, MAX_LATE - 1, MAX_LATE, MAX_LATE + 1, 30 * DAY])
+    texts = st.sampled_from([None, "a", "b", "\U0001f600 é", "ab"])
+    money = st.sampled_from([0, 1, 10**15, 999])
+    place = st.sampled_from([None, 0, 324_018_000, 324_018_001])
+    now, events = START, []
+    for i in range(n):
+        now += draw(steps)
+        time = now - draw(back)
+        fields = {
+            "customer_id": draw(texts),
+            "merchant_id": draw(st.sampled_from(["m", "n"])),
+            "device_id": draw(texts),
+            "amount_base": draw(money),
+            "ip_place": draw(place),
+        }
+        events.append(Event(f"e{i}", "t", MODULE.name, time, time, fields))
+    return events
+
+
+@st.composite
+def _outcomes(draw: st.DrawFn, events: list[Event]) -> list[tuple[int, Learnt]]:
+    """After which arrival each becomes known to the state, and the outcome."""
+    told = draw(st.lists(st.tuples(st.integers(0, len(events) - 1), st.booleans(), st.integers(0, 4)), max_size=20))
+    learnt = {}
+    for at, value, days in told:
+        after = draw(st.integers(at, len(events) - 1))
+        event = events[at]
+        learnt[at] = (after, Learnt(event, "fraud", value, event.event_time + days * DAY, number=after + 1))
+    return list(learnt.values())
+
+
+def _live(events: list[Event], outcomes: list[tuple[int, Learnt]], lag: int) -> tuple[list[Any], MemoryState]:
+    state = MemoryState(READER.layout)
+    vectors = []
+    for i, event in enumerate(events):
+        vectors.append(READER.vector(event, state.arrive(event), NOTHING).values)
+        state.learn(learnt for after, learnt in outcomes if after == i)
+        state.confirmed = max(0, state.last_seq - lag)
+    return vectors, state
+
+
+def _history(events: list[Event], outcomes: list[tuple[int, Learnt]]) -> Mapping[str, Any]:
+    times = np.array([event.event_time for event in events], np.int64)
+    late, _ = too_late(times, 0)
+    columns = {}
+    for entity in CONTRACT.entities:
+        field = MODULE.entities[entity]
+        keys = codes([_text(event, field) for event in events])
+        named = np.flatnonzero(keys >= 0)
+        values = {
+            name: _column(events, name, kind)[named] for name, kind in looked_at(MODULE, CONTRACT, entity).items()
+        }
+        entries = Entries(keys[named], times[named], named + 1, values)
+        told = [learnt for _, learnt in outcomes if _text(learnt.event, field) is not None]
+        of = [keys[int(learnt.event.event_id[1:])] for learnt in told]
+        cells = [
+            (key, learnt.number, learnt.event.event_time, learnt.known_at, int(learnt.value))
+            for key, learnt in zip(of, told, strict=True)
+        ]
+        known = Outcomes(*(np.array(column, np.int64) for column in (zip(*cells, strict=True) if cells else [()] * 5)))
+        for name, answer in window_features(CONTRACT, entity, Partition(entries, {"fraud": known})).items():
+            columns[name] = np.full(len(events), np.nan)
+            columns[name][named] = answer
+            columns[name][late] = np.nan
+    return columns
+
+
+def _text(event: Event, field: str) -> str | None:
+    value = event.fields.get(field)
+    return None if value is None else str(value)
+
+
+def _column(events: list[Event], name: str, kind: FieldType) -> Any:
+    cells: list[Any] = [event.fields.get(name) for event in events]
+    if kind is FieldType.PLACE:
+        return np.array([-1 if cell is None else cell for cell in cells], np.int64)
+    return np.array(cells, np.int64) if kind is FieldType.MONEY else codes(cells)
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_live_equals_history_whatever_comes(data: st.DataObject) -> None:
+    events = data.draw(_streams())
+    outcomes = data.draw(_outcomes(events))
+    lag = data.draw(st.sampled_from([0, 1, 5]))
+    whole, held_module.SETTLE_FROM = held_module.SETTLE_FROM, data.draw(st.sampled_from([1, 2, 64]))
+    try:
+        live, _ = _live(events, outcomes, lag)
+    finally:
+        held_module.SETTLE_FROM = whole
+    history = _history(events, outcomes)
+    for j, feature in enumerate(CONTRACT):
+        one = np.array([vector[j] for vector in live])
+        window = feature.window
+        assert one.tobytes() == history[feature.name].tobytes() or _same(one, history[feature.name]), (window, one)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """NaN is NaN, whatever its bits."""
+    return bool(np.array_equal(one, other, equal_nan=True) and np.array_equal(np.signbit(one), np.signbit(other)))
+
+
+@settings(max_examples=50)
+@given(data=st.data())
+def test_a_settled_state_depends_only_on_what_there_was(data: st.DataObject) -> None:
+    """Not on when it was settled, nor on how far confirmation lagged behind."""
+    events = data.draw(_streams())
+    outcomes = data.draw(_outcomes(events))
+    _, one = _live(events, outcomes, lag=0)
+    whole, held_module.SETTLE_FROM = held_module.SETTLE_FROM, 1
+    try:
+        _, other = _live(events, outcomes, lag=data.draw(st.integers(0, 10)))
+    finally:
+        held_module.SETTLE_FROM = whole
+    assert one.settled() == other.settled()
+
+
+def test_an_event_that_is_folded_is_not_answered_from_a_later_view() -> None:
+    """Its own tile has been mixed with later ones; no number is better than a wrong one."""
+    state = MemoryState(READER.layout)
+    first = Event("e0", "t", MODULE.name, START, START, {"customer_id": "a", "merchant_id": "m", "amount_base": 1})
+    view = state.arrive(first)
+    state.confirmed = 1
+    state.held = state.settled()
+    again = READER.vector(first, replace(view, seen=state.view_of(first)), NOTHING)
+    assert np.isnan(again.values).all()
+    assert set(again.missing.values()) == {"the event arrived before, and is no longer told apart"}
