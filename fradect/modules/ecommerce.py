@@ -4,7 +4,7 @@ from types import MappingProxyType
 
 from fradect.features.contract import Aggregate, Contract, Feature, Kind, Window
 from fradect.modules.declaration import CostModel, Field, FieldType, Module
-from fradect.types import DAY, HOUR, OutcomeKind
+from fradect.types import DAY, HOUR, MINUTE, OutcomeKind
 
 PAYMENT_METHODS = ("card", "wallet", "transfer", "cod")
 CHANNELS = ("web", "app", "call_centre")
@@ -60,39 +60,41 @@ def _batch(name: str, unit: str, meaning: str, empty: float | None = None) -> Fe
 
 
 def _span(length: int) -> str:
-    return f"{length // DAY}d" if length % DAY == 0 else f"{length // HOUR}h"
+    if length % DAY == 0:
+        return f"{length // DAY}d"
+    return f"{length // HOUR}h" if length % HOUR == 0 else f"{length // MINUTE}m"
 
 
-def _count(entity: str, length: int) -> Feature:
+def _count(entity: str, length: int, tile: int = 0) -> Feature:
     span = _span(length)
     return Feature(
         f"{entity}_count_{span}",
         Kind.LIVE,
         "events",
         f"purchases of this {entity} in {span}, this one included",
-        Window(entity, Aggregate.COUNT, length),
+        Window(entity, Aggregate.COUNT, length, resolution=tile),
     )
 
 
-def _money(entity: str, aggregate: Aggregate, length: int, *, include_self: bool = True) -> Feature:
+def _money(entity: str, aggregate: Aggregate, length: int, *, include_self: bool = True, tile: int = 0) -> Feature:
     span = _span(length)
     return Feature(
         f"{entity}_amount_{aggregate}_{span}" + ("" if include_self else "_before"),
         Kind.LIVE,
         "minor units",
         f"{aggregate} of this {entity}'s amounts in {span}, this one {'included' if include_self else 'left out'}",
-        Window(entity, aggregate, length, of="amount_base", include_self=include_self),
+        Window(entity, aggregate, length, of="amount_base", include_self=include_self, resolution=tile),
     )
 
 
-def _distinct(entity: str, of: str, length: int) -> Feature:
+def _distinct(entity: str, of: str, length: int, tile: int = 0) -> Feature:
     span = _span(length)
     return Feature(
         f"{entity}_distinct_{ENTITY_OF[of]}_{span}",
         Kind.LIVE,
         "count",
         f"different {_several(ENTITY_OF[of])} seen with this {entity} in {span}, this one included",
-        Window(entity, Aggregate.DISTINCT, length, of=of),
+        Window(entity, Aggregate.DISTINCT, length, of=of, resolution=tile),
     )
 
 
@@ -110,14 +112,14 @@ def _since_last(entity: str, length: int) -> Feature:
     )
 
 
-def _fraud_share(entity: str, length: int, delay: int) -> Feature:
+def _fraud_share(entity: str, length: int, delay: int, tile: int = 0) -> Feature:
     span = _span(length)
     return Feature(
         f"{entity}_fraud_share_{span}",
         Kind.LIVE,
         "share",
         f"share of fraud among this {entity}'s purchases whose label matured in the last {span}",
-        Window(entity, Aggregate.SHARE, length, outcome=OutcomeKind.FRAUD, delay=delay),
+        Window(entity, Aggregate.SHARE, length, outcome=OutcomeKind.FRAUD, delay=delay, resolution=tile),
         empty=0.0,
     )
 
@@ -159,13 +161,21 @@ STANDARD = Contract(
         _distinct("device", "customer_id", 30 * DAY),
         _distinct("device", "card_token", HOUR),
         _distinct("device", "card_token", 7 * DAY),
-        *(_count("card", length) for length in (HOUR, DAY)),
+        *(_count("card", length) for length in (MINUTE, HOUR, DAY)),
         _distinct("card", "shipping_address_token", 30 * DAY),
         _distinct("customer", "shipping_address_token", 30 * DAY),
-        _count("merchant", HOUR),
-        _money("merchant", Aggregate.MEAN, DAY),
-        _fraud_share("merchant", 7 * DAY, 7 * DAY),
-        _fraud_share("merchant", 30 * DAY, 7 * DAY),
+        # Anyone may stand behind an address, and all the world behind a merchant: their state is bounded by tiles.
+        _count("ip", HOUR, tile=5 * MINUTE),
+        _count("ip", DAY, tile=HOUR),
+        _distinct("ip", "customer_id", DAY, tile=HOUR),
+        _distinct("ip", "card_token", DAY, tile=HOUR),
+        _distinct("address", "customer_id", 30 * DAY, tile=DAY),
+        _distinct("address", "card_token", 7 * DAY, tile=DAY),
+        _count("merchant", HOUR, tile=5 * MINUTE),
+        _money("merchant", Aggregate.MEAN, DAY, tile=HOUR),
+        _money("merchant", Aggregate.MAX, 7 * DAY, include_self=False, tile=DAY),
+        _fraud_share("merchant", 7 * DAY, 7 * DAY, tile=DAY),
+        _fraud_share("merchant", 30 * DAY, 7 * DAY, tile=DAY),
         _derived("amount_to_customer_mean", "ratio", "amount against this customer's mean of 30 days before"),
         _derived("amount_to_merchant_mean", "ratio", "amount against this merchant's mean of the day"),
         _derived("velocity_jump", "ratio", "share of the customer's last 7 days' purchases made in the last hour"),
