@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from fradect.answer import encode
 from fradect.errors import Conflict, InvalidInput, Unavailable
 from fradect.features.contract import Contract, Kind
-from fradect.features.live import Recent, Snapshot, vector
+from fradect.features.live import NO_LONGER, TOO_LATE, Snapshot
 from fradect.judgement import Judgement, Loaded, judge
 from fradect.ports import Arrival, BatchFeatures, Ledger, LiveState, Record, Stored
 from fradect.turns import OwnThread, Turns
@@ -130,9 +130,7 @@ class Decider:
 
     async def _make(self, request: Request, champion: Champion, budget: Budget) -> Decided:
         event, release = request.event, champion.release
-        arrival, snapshot = await asyncio.gather(
-            self._arrive(event, release, budget), self._read_batch(event, champion, budget)
-        )
+        arrival, snapshot = await asyncio.gather(self._arrive(event, budget), self._read_batch(event, champion, budget))
         budget.lap("features")
         try:
             made = _judged(request, release, arrival, snapshot)
@@ -153,11 +151,9 @@ class Decider:
         except TimeoutError as error:
             raise Unavailable("the ledger did not answer in time; ask again in a second") from error
 
-    async def _arrive(self, event: Event, release: Loaded, budget: Budget) -> Arrival | None:
+    async def _arrive(self, event: Event, budget: Budget) -> Arrival | None:
         state, thread = self._ports.state, self._ports.state_thread
-        return await _optional(
-            LIVE_STATE, thread.call(budget.left(FEATURES_SHARE), state.arrive, event, release.contract)
-        )
+        return await _optional(LIVE_STATE, thread.call(budget.left(FEATURES_SHARE), state.arrive, event))
 
     async def _read_batch(self, event: Event, champion: Champion, budget: Budget) -> Snapshot | None:
         if not champion.release.reads_batch:
@@ -200,14 +196,16 @@ class Decider:
 
 def _judged(request: Request, release: Loaded, arrival: Arrival | None, snapshot: Snapshot | None) -> _Made:
     event = request.event if arrival is None else replace(request.event, event_time=arrival.event_time)
-    recent: Mapping[str, Recent | None] = {} if arrival is None else arrival.recent
-    seen = vector(release.module, release.contract, event, recent, snapshot or _absent(release.contract))
-    if arrival is None:
-        lost = {feature.name: f"{LIVE_STATE} did not answer" for feature, _ in release.contract.windows}
-        seen = replace(seen, missing={**seen.missing, **lost})
-    gone = (*((LIVE_STATE,) if arrival is None else ()), *((BATCH_FEATURES,) if snapshot is None else ()))
+    view = None if arrival is None else arrival.view
+    seen = release.reader.vector(event, view, snapshot or _absent(release.contract), f"{LIVE_STATE} did not answer")
+    blind = arrival is None or not _LOST.isdisjoint(seen.missing.values())
+    gone = (*((LIVE_STATE,) if blind else ()), *((BATCH_FEATURES,) if snapshot is None else ()))
     judgement = judge(release, event, seen, gone, explain=request.explain)
     return _Made(event, None if arrival is None else arrival.seq, seen, judgement)
+
+
+_LOST = frozenset({TOO_LATE, NO_LONGER})
+"""Why windows are missing although the live state answered: nobody gets past velocity by coming late."""
 
 
 def _absent(contract: Contract) -> Snapshot:

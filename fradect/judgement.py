@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fradect import rules as rulesets
 from fradect.factors import Explanation, ModelPart, factors
 from fradect.features.contract import Contract, Kind
+from fradect.features.live import Reader
 from fradect.modules import module_of
 from fradect.modules.declaration import Module
 from fradect.policy import Policy, combine, decide
@@ -41,6 +42,7 @@ class Loaded:
     model: Model
     rules: Rules
     words: Words
+    reader: Reader
     reads_batch: bool
 
 
@@ -69,6 +71,7 @@ def load(release: Release) -> Loaded:
         Scorer(release.model, release.calibrator, release.contract),
         Rules(rulebook, release.contract, module, words),
         words,
+        Reader(module, release.contract),
         bool(release.contract.of_kind(Kind.BATCH)),
     )
 

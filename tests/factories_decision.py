@@ -5,12 +5,13 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xgboost as xgb
 
 from fradect.features.contract import Contract
-from fradect.features.live import Recent, Snapshot
-from fradect.features.windows import Entries
+from fradect.features.held import Held, append, key_of
+from fradect.features.held import record as record_of
+from fradect.features.layout import Layout
+from fradect.features.live import Snapshot
 from fradect.judgement import Loaded, load
 from fradect.modules import contract_of, module_of
 from fradect.policy import Policy
@@ -117,23 +118,13 @@ def record(event_id: str = "tx1", *, decision_id: str | None = None, digest: str
     return Record(event, decision, "transaction", digest, {"include_factors": True}, b'{"score":640}')
 
 
-def alone(event: Event, seq: int, contract: Contract) -> dict[str, Recent | None]:
+def alone(event: Event, seq: int, layout: Layout) -> Arrival:
     """What the live state shows of an event that nothing came before."""
-    one = np.array([event.event_time], np.int64)
-    number = np.array([seq], np.int64)
-    zero = np.zeros(1, np.int64)
-    nothing = np.zeros(0, np.int64)
-    values = {w.of: zero if w.of != "amount_base" else _amount(event) for _, w in contract.windows if w.of}
-    outcomes = {
-        (str(w.outcome), w.delay): Entries(nothing, nothing, nothing, {str(w.outcome): nothing})
-        for _, w in contract.windows
-        if w.outcome
+    seen = {
+        entity.entity: None if key_of(entity, event) is None else append(entity, Held(), record_of(entity, event, seq))
+        for entity in layout.entities
     }
-    return {entity: Recent(Entries(zero, one, number, values), outcomes, 0) for entity in contract.entities}
-
-
-def _amount(event: Event) -> npt.NDArray[np.int64]:
-    return np.array([event.fields["amount_base"]], np.int64)
+    return Arrival(seq, event.event_time, event.event_time, seen)
 
 
 @dataclass
@@ -143,12 +134,13 @@ class MemoryState:
     error: Exception | None = None
     arrived: dict[str, int] = field(default_factory=dict)
     withdrawn: list[str] = field(default_factory=list)
+    layout: Layout = field(default_factory=lambda: toy_loaded().reader.layout)
 
-    def arrive(self, event: Event, contract: Contract) -> Arrival:
+    def arrive(self, event: Event) -> Arrival:
         if self.error is not None:
             raise self.error
         seq = self.arrived.setdefault(event.event_id, len(self.arrived) + 1)
-        return Arrival(seq, event.event_time, alone(event, seq, contract))
+        return alone(event, seq, self.layout)
 
     def withdraw(self, event: Event) -> None:
         self.withdrawn.append(event.event_id)

@@ -14,7 +14,6 @@ import pytest
 
 from fradect.decide import Champion, Decided, Decider, DifferentBody, Ports, Request, Source
 from fradect.errors import Conflict, Unavailable
-from fradect.features.contract import Contract
 from fradect.judgement import judge
 from fradect.ports import Arrival, Record, Stored
 from fradect.turns import OwnThread
@@ -172,9 +171,9 @@ def test_a_slow_live_state_does_not_hold_the_answer_up(bench: Bench) -> None:
     release = threading.Event()
 
     class Slow(MemoryState):
-        def arrive(self, event: Event, contract: Contract) -> Arrival:
+        def arrive(self, event: Event) -> Arrival:
             release.wait(5)
-            return super().arrive(event, contract)
+            return super().arrive(event)
 
     bench.state, bench.budget_ms = Slow(), 200
     start = time.monotonic()
@@ -216,8 +215,8 @@ def test_a_ledger_that_is_slow_to_write_may_have_written_so_the_arrival_stays(be
 
 def test_the_time_of_the_first_arrival_is_kept(bench: Bench) -> None:
     class Earlier(MemoryState):
-        def arrive(self, event: Event, contract: Contract) -> Arrival:
-            return super().arrive(replace(event, event_time=NOON - 5), contract)
+        def arrive(self, event: Event) -> Arrival:
+            return super().arrive(replace(event, event_time=NOON - 5))
 
     bench.state = Earlier()
     _run(bench.decide(_request()))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fradect.features.contract import Contract, Feature
 from fradect.modules import MODULES
-from fradect.types import DAY, HOUR
+from fradect.types import DAY, HOUR, MINUTE
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "concepts" / "features.md"
 MARK = "<!-- contracts -->\n"
@@ -39,11 +39,14 @@ def _window(feature: Feature) -> str:
     of = f" of `{window.of}`" if window.of else f" of {window.outcome}" if window.outcome else ""
     delay = f", delay {_span(window.delay)}" if window.delay else ""
     own = "" if window.include_self else ", itself left out"
-    return f"{window.aggregate} per {window.entity}{of}, {_span(window.length)}{delay}{own}"
+    tiles = f", tiles of {_span(window.resolution)}" if window.resolution else ""
+    return f"{window.aggregate} per {window.entity}{of}, {_span(window.length)}{tiles}{delay}{own}"
 
 
 def _span(length: int) -> str:
-    return f"{length // DAY} d" if length % DAY == 0 else f"{length // HOUR} h"
+    if length % DAY == 0:
+        return f"{length // DAY} d"
+    return f"{length // HOUR} h" if length % HOUR == 0 else f"{length // MINUTE} min"
 
 
 def test_the_page_has_the_contracts_as_they_are() -> None:
