@@ -16,7 +16,7 @@ from fradect.errors import InvalidInput
 from fradect.events import UNITS, Clock, Notation, clean
 from fradect.faults import Fault
 from fradect.features.contract import Contract
-from fradect.mapping_document import Column, Costs, Dialect, Label, hash_document, read_document
+from fradect.mapping_document import Column, Costs, Dialect, Label, Lookup, hash_document, read_document
 from fradect.modules import contract_of, module_of
 from fradect.modules.declaration import CostModel, FieldType, Module
 from fradect.money import EXPONENTS, Rates, decimal_of
@@ -40,6 +40,8 @@ class LabelSource:
 
 @dataclass(frozen=True, slots=True)
 class LookupSource:
+    """`table` is relative where it lies beside what is imported."""
+
     field: str
     key: str
     table: Path
@@ -87,6 +89,12 @@ class Mapping:
     def notation(self) -> Notation:
         return Notation(self.nulls, self.dialect.decimal)
 
+    def range_table(self, source: Path) -> Path | None:
+        """The table that lookups read when this file or folder is imported."""
+        if not self.lookups:
+            return None
+        return (source if source.is_dir() else source.parent) / self.lookups[0].table
+
     def clock(self, column: Column) -> Clock:
         zone = self.time_zone if column.time_zone is None else _zone(column.time_zone)
         return Clock(zone, column.format, column.unit)
@@ -120,7 +128,7 @@ def parse_mapping(text: str, name: str, folder: Path, tables: ReadOnly[str, Path
         constants=_constants(module, document.constants),
         outcomes=tuple(_label(kind, label) for kind, label in sorted(document.outcomes.items())),
         lookups=tuple(
-            LookupSource(field, lookup.key, tables.get(field, folder / lookup.table))
+            LookupSource(field, lookup.key, _table(lookup, folder, tables.get(field)))
             for field, lookup in sorted(document.lookups.items())
         ),
         rates={code: _rates(code, pairs) for code, pairs in document.rates.items()},
@@ -146,6 +154,12 @@ def check_tenant(tenant: str) -> str:
 
 def _column(written: str | Column) -> Column:
     return Column(written) if isinstance(written, str) else written
+
+
+def _table(lookup: Lookup, folder: Path, instead: Path | None) -> Path:
+    if instead is None and lookup.beside == "source":
+        return Path(lookup.table)
+    return (instead or folder / lookup.table).absolute()
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -237,13 +251,23 @@ def _check_fields(mapping: Mapping) -> None:
             raise InvalidInput(f"field {name!r} is unknown to {mapping.module.name}: choose from {known}", field=name)
         if named.count(name) > 1:
             raise InvalidInput(f"field {name!r} is given twice: keep one of field, constant and lookup", field=name)
+        declared = mapping.module.field(name)
+        if name in mapping.fields and declared is not None and declared.type is FieldType.PLACE:
+            raise InvalidInput(f"field {name!r} is looked up from a table, not read: name it under lookups", field=name)
     for lookup in mapping.lookups:
-        types = [field.type for field in mapping.module.fields if field.name in (lookup.field, lookup.key)]
-        if lookup.key not in mapping.fields or set(types) != {FieldType.IP, FieldType.COUNTRY}:
-            raise InvalidInput(
-                f"lookup {lookup.field}: only a country can be looked up, from an IP field that is mapped",
-                field=lookup.field,
-            )
+        _check_lookup(mapping, lookup)
+
+
+def _check_lookup(mapping: Mapping, lookup: LookupSource) -> None:
+    field, key = mapping.module.field(lookup.field), mapping.module.field(lookup.key)
+    found = field is not None and field.type in (FieldType.COUNTRY, FieldType.PLACE)
+    if not found or key is None or key.type is not FieldType.IP or key.name not in mapping.fields:
+        raise InvalidInput(
+            f"lookup {lookup.field}: only a country or a place can be looked up, from an IP field that is mapped",
+            field=lookup.field,
+        )
+    if lookup.table != mapping.lookups[0].table:
+        raise InvalidInput(f"lookup {lookup.field}: all lookups are from one table, give it both", field=lookup.field)
 
 
 def _check_personal(mapping: Mapping) -> None:

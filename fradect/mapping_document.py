@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
@@ -33,11 +33,13 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     known_at: str | Column | None = None
 
 
-class Lookup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A field read from a table of IP ranges by another field."""
+class Lookup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A field read from a table of IP ranges by another field. `table` is a path that starts from the mapping's
+    folder, or from the folder of what is imported."""
 
     table: str
     key: str = msgspec.field(name="from")
+    beside: Literal["mapping", "source"] = "mapping"
 
 
 class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,12 +12,13 @@ import msgspec
 
 from fradect.adapters.event_log import BatchFacts, EventLog, Facts, SourceFacts
 from fradect.adapters.log_merge import Merge, Repeat
+from fradect.adapters.places import Places, publishing
 from fradect.adapters.sources import Source, find_sources
 from fradect.adapters.staging import Desk, Staged, stage
 from fradect.adapters.vault import HomeVault
 from fradect.errors import Conflict, Refused
 from fradect.faults import Reason
-from fradect.intake import IpCountries, Reject, Terms
+from fradect.intake import Reject, Terms, fillers
 from fradect.mapping import Mapping
 from fradect.modules.declaration import FieldType
 
@@ -103,12 +104,15 @@ def import_path(source: Path, mapping: Mapping, home: Path, options: ImportOptio
         vault = HomeVault(home) if _has_personal(mapping) else None
         _check_log(run, vault)
         todo = _to_read(run, sources)
-        _stage_all(run, todo, _terms(run, vault))
+        table = mapping.range_table(source)
+        _stage_all(run, todo, _terms(run, vault, table))
         following = _merge(run, vault)
         _publish_quarantine(run)
         _check_share(run)
         if following is not None:
             log.publish(following)
+        if table is not None:
+            _keep_table(table, Places(home, mapping.module.name, mapping.tenant).ip_ranges)
     return _report(run, len(sources), time.perf_counter() - started)
 
 
@@ -133,10 +137,18 @@ def _check_log(run: _Run, vault: HomeVault | None) -> None:
         )
 
 
-def _terms(run: _Run, vault: HomeVault | None) -> Terms:
-    lookups = {lookup.field: IpCountries.read(lookup.table) for lookup in run.mapping.lookups}
+def _terms(run: _Run, vault: HomeVault | None, table: Path | None) -> Terms:
+    lookups = fillers(run.mapping, table)
     now = time.time_ns() // 1000 if run.options.now is None else run.options.now
     return Terms(now, run.options.until, vault, lookups)
+
+
+def _keep_table(table: Path, kept: Path) -> None:
+    """A service that fills the same fields must read the same table, wherever the one that was imported goes."""
+    raw = table.read_bytes()
+    if not kept.is_file() or kept.read_bytes() != raw:
+        with publishing(kept) as staging:
+            staging.write_bytes(raw)
 
 
 def _to_read(run: _Run, sources: list[Source]) -> list[Source]:

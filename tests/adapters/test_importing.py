@@ -9,8 +9,10 @@ import pytest
 
 from fradect.adapters.event_log import OUTCOMES, events_schema
 from fradect.adapters.importing import ImportOptions, ImportReport, import_path
+from fradect.adapters.places import Places
 from fradect.errors import Conflict, InvalidInput, Refused
 from fradect.faults import Reason
+from fradect.features.globe import place_at
 from fradect.mapping import Mapping
 from fradect.modules import module_of
 from tests.adapters.factories_import import (
@@ -313,6 +315,39 @@ def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(InvalidInput, match=r"none\.csv cannot be read"):
         run(write_csv(tmp_path / "a.csv", rows(1)), tmp_path / "home", mapping)
+
+
+def test_a_table_beside_the_source_fills_country_and_place_and_is_kept(tmp_path: Path) -> None:
+    """The service looks up in the same table; of an address that no range holds nothing is known."""
+    mapping = rules(
+        ("  source: note", "  source: note\n  ip: note"),
+        (
+            "time_zone: UTC",
+            "lookups:\n  ip_country: {table: _t.csv, from: ip, beside: source}\n"
+            "  ip_place: {table: _t.csv, from: ip, beside: source}",
+        ),
+    )
+    write_csv(tmp_path / "in" / "a.csv", [row(1, note="192.0.2.1"), row(2, note="10.0.0.1"), row(3, note="")])
+    table = "first,last,country,latitude,longitude\n192.0.2.0/24,,DE,52.52,13.41\n"
+    (tmp_path / "in" / "_t.csv").write_text(table)
+    report = run(tmp_path / "in", tmp_path / "home", mapping)
+    assert (report.accepted, report.rejected, report.files) == (3, 0, 1)
+    stored = pq.read_table(shop_log(tmp_path / "home").folder / "events")
+    assert stored["ip_country"].to_pylist() == ["DE", None, None]
+    assert stored["ip_place"].to_pylist() == [place_at(52.52, 13.41), None, None]
+    assert Places(tmp_path / "home", "ecommerce", "shop").ip_ranges.read_text() == table
+
+
+def test_a_table_without_places_cannot_fill_one(tmp_path: Path) -> None:
+    mapping = rules(
+        ("  source: note", "  source: note\n  ip: note"),
+        ("time_zone: UTC", "lookups: {ip_place: {table: _t.csv, from: ip, beside: source}}"),
+    )
+    source = write_csv(tmp_path / "a.csv", rows(1))
+    (tmp_path / "_t.csv").write_text("first,last,country\n192.0.2.0/24,,DE\n")
+    with pytest.raises(InvalidInput, match="no latitude and longitude"):
+        run(source, tmp_path / "home", mapping)
+    assert not Places(tmp_path / "home", "ecommerce", "shop").ip_ranges.exists()
 
 
 def test_progress_is_told_in_bytes_and_words(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def test_the_hash_covers_what_is_said_not_how_it_is_laid_out() -> None:
         ("time_zone: UTC", "csv: {encoding: klingon}", "encoding 'klingon' is unknown"),
         ("time_zone: UTC", "csv: {delimiter: ab}", "one sign"),
         ("time_zone: UTC", "lookups: {ip_country: {table: t.csv, from: ip}}", "from an IP field that is mapped"),
+        ("  amount: amount", "  amount: amount\n  ip_place: at", "name it under lookups"),
+        ("time_zone: UTC", "lookups: {ip_place: {table: t.csv, from: ip, beside: me}}", "Invalid enum value 'me'"),
         ("time_zone: UTC", "time_zone: [", "not YAML"),
     ],
 )
@@ -108,6 +110,27 @@ def test_tables_lie_beside_the_mapping_or_where_the_caller_says(tmp_path: Path) 
     moved = load_mapping(tmp_path / "m.yaml", {"ip_country": Path("/elsewhere")})
     assert moved.lookups[0].table == Path("/elsewhere")
     assert moved.hash == load_mapping(tmp_path / "m.yaml").hash
+
+
+def looked_up(lookups: str) -> str:
+    text = MAPPING.replace("time_zone: UTC", f"lookups: {lookups}")
+    return text.replace("  customer_id: customer", "  customer_id: customer\n  ip: address")
+
+
+def test_a_table_may_lie_beside_what_is_imported(tmp_path: Path) -> None:
+    mapping = parse_mapping(looked_up("{ip_place: {table: t.csv, from: ip, beside: source}}"), "m", tmp_path / "rules")
+    assert mapping.range_table(tmp_path) == mapping.range_table(tmp_path / "rows.csv") == tmp_path / "t.csv"
+    beside = parse_mapping(looked_up("{ip_place: {table: t.csv, from: ip}}"), "m", tmp_path / "rules")
+    assert beside.range_table(tmp_path) == tmp_path / "rules" / "t.csv"
+    assert parse_mapping(MAPPING, "m", tmp_path).range_table(tmp_path) is None
+
+
+def test_country_and_place_come_from_one_table() -> None:
+    both = "{{ip_country: {{table: t.csv, from: ip}}, ip_place: {{table: {}, from: ip}}}}"
+    assert len(parse_mapping(looked_up(both.format("t.csv")), "m", Path()).lookups) == 2
+    assert "from one table" in refusal(looked_up(both.format("other.csv")))
+    assert "only a country or a place" in refusal(looked_up("{browser: {table: t.csv, from: ip}}"))
+    assert "only a country or a place" in refusal(looked_up("{ip_place: {table: t.csv, from: customer_id}}"))
 
 
 def test_the_documentation_names_every_key_and_every_reason() -> None:
