@@ -75,6 +75,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "FRADECT_HOME": str(settings.home),
         "FRADECT_LEDGER_URL": settings.ledger_url,
         "FRADECT_STATE_URL": settings.state_url,
+        "FRADECT_ONLINE_URL": settings.online_url,
         "FRADECT_BUDGET_MS": str(settings.budget_ms),
         "BENTOML_HOME": str(settings.home / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",

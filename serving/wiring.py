@@ -1,6 +1,5 @@
 """The service's composition root: settings become adapters here and nowhere else under serving/."""
 
-import importlib
 import logging
 import secrets
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from fradect.adapters.feast_online import OnlineSnapshots
 from fradect.adapters.keys import ApiKeys
 from fradect.adapters.ledger_reads import LedgerReads
 from fradect.adapters.ledger_sql import SqlLedger
@@ -26,7 +26,7 @@ from fradect.ports import BatchFeatures
 from fradect.reconcile import Reconciler
 from fradect.settings import Settings
 from fradect.turns import OwnThread
-from serving.batch import NoBatch, Reopened
+from serving.batch import NoBatch
 from serving.champions import Champions
 from serving.housekeeping import Chore, Housekeeping, settle_memory
 from serving.metrics import Metrics
@@ -42,6 +42,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         """Refused when another process has the ledger; the release and the live state come with `start`."""
         self._home = settings.home
+        self._online_url = settings.online_url
         self._closers: list[Callable[[], object]] = []
         self._ledger = SqlLedger(settings.ledger_url)
         self._closers.append(self._ledger.close)
@@ -136,7 +137,8 @@ class Service:
         if not release.reads_batch:
             return NoBatch()
         places = Places(self._home, release.module.name, tenant_id)
-        return Reopened(lambda: _feast_store(places, release))
+        contract, freshness = release.contract, release.policy.freshness_days
+        return OnlineSnapshots(self._online_url, places, release.module, contract, freshness)
 
     def _not_ready(self) -> tuple[str, ...]:
         reasons = tuple(self._champions.reasons.values())
@@ -151,13 +153,6 @@ def open_state(settings: Settings) -> SqliteState:
             f"FRADECT_STATE_URL={settings.state_url!r}: give sqlite:///<path>", field="FRADECT_STATE_URL"
         )
     return SqliteState(Path(url.database), MODULES.values())
-
-
-def _feast_store(places: Places, release: Loaded) -> BatchFeatures:
-    """Feast's door, loaded only by a service whose contract has something to read there: it takes seconds."""
-    door = importlib.import_module("fradect.adapters.feast_store")
-    store: BatchFeatures = door.FeastStore(places, release.module, release.contract, release.policy.freshness_days)
-    return store
 
 
 def now_micros() -> int:

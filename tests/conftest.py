@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +108,14 @@ def _until_it_answers(url: str, server: "subprocess.Popen[bytes]") -> None:
     pytest.fail("redis-server did not answer within ten seconds")
 
 
-_numbers = itertools.count(1)
+@pytest.fixture(scope="session")
+def new_redis_db(redis_url: str) -> Callable[[], str]:
+    """Makes URLs of empty databases of that Redis."""
+    numbers = itertools.count(1)
+    return lambda: f"{redis_url.removesuffix('/0')}/{next(numbers)}"
 
 
 @pytest.fixture
-def redis_db(redis_url: str) -> str:
-    """An empty database of that Redis, for one test alone."""
-    return f"{redis_url.removesuffix('/0')}/{next(_numbers)}"
+def redis_db(new_redis_db: Callable[[], str]) -> str:
+    """An empty database for one test alone."""
+    return new_redis_db()

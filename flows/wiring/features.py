@@ -21,6 +21,6 @@ def derive(shop: Workshop, contract: Contract) -> int:
 
 def fill_feast(shop: Workshop, contract: Contract, until: int) -> None:
     """Register the contract's views and bring the online store up to `until` (microseconds)."""
-    feast = FeastStore(shop.places, shop.module, contract)
+    feast = FeastStore(shop.places, contract, shop.settings.online_url)
     feast.apply()
     feast.materialise(until)

@@ -1,16 +1,15 @@
-"""Feast's door: the registry of a contract's three views, point-in-time joins, and customer snapshots online.
+"""Feast's door: the registry of a contract's three views, point-in-time joins, and customer snapshots put online.
 
-One Feast project per (module, tenant). Its SQLite online store is not safe for threads, so reads take turns here.
+One Feast project per (module, tenant).
 """
 
 import contextlib
+import fcntl
 import io
-import math
-import sqlite3
-import threading
+import json
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,22 +17,27 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import yaml
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
 from feast.types import Float64
 
-from fradect.adapters.places import Places
+from fradect.adapters.feast_format import CUSTOMERS, JOIN_KEY
+from fradect.adapters.feast_online import Filled, online_file, open_online
+from fradect.adapters.online_address import FolderAddress, address_of
+from fradect.adapters.places import Places, publishing
 from fradect.adapters.snapshot_store import digest
-from fradect.errors import Conflict, NotFound, Refused
+from fradect.errors import Conflict, NotFound
 from fradect.features.contract import Contract, Feature, Kind
-from fradect.features.live import Snapshot
 from fradect.features.snapshots import TTL, of_customers
-from fradect.modules.declaration import Module
-from fradect.types import DAY, SECOND, Event
+from fradect.types import DAY, SECOND
 
-CUSTOMERS, TRANSACTIONS, DERIVED = "customer_features", "transaction_features", "derived_features"
+TRANSACTIONS, DERIVED = "transaction_features", "derived_features"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_KNOWN_FOR = 30.0  # seconds for which what the registry said is taken as still true
+_PATIENCE = 30.0  # seconds that the batch waits for the online store
+_KEPT = TTL + 8 * DAY  # in Redis: no value disappears that could still count, were the store a week behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Definitions:
 
 def define(contract: Contract, places: Places) -> Definitions:
     """Entities, views over the files that history and snapshots publish, and the contract's feature service."""
-    customer = Entity(name="customer", join_keys=["customer_id"], value_type=ValueType.STRING)
+    customer = Entity(name="customer", join_keys=[JOIN_KEY], value_type=ValueType.STRING)
     transaction = Entity(name="transaction", join_keys=["event_id"], value_type=ValueType.STRING)
     snapshots = _source(CUSTOMERS, places.snapshots(contract), "event_timestamp")
     events = _source("event_features", places.features(contract), "event_time")
@@ -86,65 +90,75 @@ def _view(name: str, entity: Entity, source: FileSource, features: Sequence[Feat
     return FeatureView(name=name, entities=[entity], ttl=ttl, schema=schema, source=source, online=online)
 
 
-@dataclass(frozen=True, slots=True)
-class _Online:
-    """What is known of the online store, and since when (monotonic seconds): features held, last materialisation."""
-
-    read_at: float
-    names: frozenset[str] = frozenset()
-    until: int | None = None
-
-
 class FeastStore:
-    """Implements the port BatchFeatures, and what the batch needs of Feast."""
+    """What the batch needs of Feast. The service reads what is put online through `feast_online`."""
 
-    def __init__(self, places: Places, module: Module, contract: Contract, freshness_days: int = 7) -> None:
+    def __init__(self, places: Places, contract: Contract, online_url: str) -> None:
         self._places = places
         self._contract = contract
-        self._owner = module.entities.get("customer")
         self._batch = contract.of_kind(Kind.BATCH)
-        self._freshness = freshness_days * DAY
-        self._turn = threading.Lock()
-        self._online = _Online(-math.inf)
+        self._address = address_of(online_url)
+        names = [feature.name for feature in self._batch]
+        self._online = open_online(online_url, places, names, patience=_PATIENCE)
         places.feast.mkdir(parents=True, exist_ok=True)
-        self._settings = _settings(places.feast)
-        self._store = FeatureStore(config=RepoConfig(**self._settings))
+        self._store = FeatureStore(config=RepoConfig(**self._settings(secret=True)))
 
     def apply(self) -> str:
         """Register the contract; idempotent. Returns the name of its feature service.
 
-        Leaves a feature_store.yaml beside the registry, for Feast's own command line and page.
+        Leaves a feature_store.yaml beside the registry, for Feast's own command line and page. It holds no password.
         """
         definitions = define(self._contract, self._places)
-        (self._places.feast / "feature_store.yaml").write_text(yaml.safe_dump(self._settings, sort_keys=False))
-        with self._turn, _quiet():
+        with publishing(self._places.feast / "feature_store.yaml") as staging:
+            staging.write_text(yaml.safe_dump(self._settings(secret=False), sort_keys=False))
+        with _quiet():
             self._store.apply([definitions.customer, definitions.transaction, *definitions.views, definitions.service])
-        with contextlib.closing(sqlite3.connect(self._settings["online_store"]["path"])) as online:
-            online.execute("PRAGMA journal_mode=WAL")  # stays with the file: readers do not wait for a materialisation
+        self._online.prepare()
         return str(definitions.service.name)
 
     def materialise(self, until: int) -> bool:
         """Bring the online store to the snapshots of `until` (microseconds); whether there was anything to do.
 
-        Incremental, unless snapshots that had been materialised before were rewritten since.
+        Incremental, unless the store is another one or was emptied, or snapshots that it holds were rewritten since:
+        then everything is written again, and customers who have no snapshot any more are taken out.
         """
         if not self._batch:
             return False
         snapshots = self._places.snapshots(self._contract)
         if not snapshots.is_file():
             raise NotFound(f"no snapshots at {snapshots}: build them before materialising")
-        online = self._registered()
-        if not online.names:
+        names = self._registered()
+        if not names:
             raise NotFound(f"{CUSTOMERS} is not registered for {self._places.feast.name}: apply the contract first")
-        done = online.until
-        start = until - TTL if done is None or self._mark(done) != self._marked() else done
-        if done is not None and start == done >= until:
-            return False
-        with self._turn, _quiet():
+        with self._alone():
+            return self._bring(names, until)
+
+    def _bring(self, names: tuple[str, ...], until: int) -> bool:
+        done = self._online.filled()
+        kept = done is not None and done.features == names and done.mark == self._mark(done.until)
+        if done is not None:
+            if kept and done.until >= until:
+                return False
+            until = max(until, done.until)
+        start = done.until if done is not None and kept else until - TTL
+        with _quiet():
             self._store.materialize(_moment(start), _moment(until), feature_views=[CUSTOMERS])
-        self._marks.write_text(self._mark(until))
-        self._online = self._registered()
+        if not kept:
+            self._forget_the_vanished(until)
+        self._online.leave(Filled(names, until, self._mark(until)))
+        self._note(until)
         return True
+
+    def _forget_the_vanished(self, until: int) -> None:
+        snapshots = ds.dataset(self._places.snapshots(self._contract), format="parquet")
+        known = pc.field("event_timestamp") <= pa.scalar(until, pa.timestamp("us", tz="UTC"))
+        held = set(snapshots.to_table(columns=[JOIN_KEY], filter=known)[JOIN_KEY].unique().to_pylist())
+        self._online.forget([customer for customer in self._online.customers() if customer not in held])
+
+    def _note(self, until: int) -> None:
+        """For who asks later which snapshots were online at a moment."""
+        with (self._places.feast / "materialised.jsonl").open("a") as journal:
+            journal.write(json.dumps({"at": time.time_ns() // 1000, "until": until}) + "\n")
 
     def training_set_feast(self, entity_df: pd.DataFrame) -> pd.DataFrame:
         """Feast's own point-in-time join: the public way and the oracle, for thousands of rows rather than millions.
@@ -159,84 +173,52 @@ class FeastStore:
             ).to_df()
         if len(joined) != len(entity_df):
             raise Conflict(f"Feast joined {len(joined)} rows from {len(entity_df)}; are event ids unique?")
-        named = joined["customer_id"].notna().to_numpy()
+        named = joined[JOIN_KEY].notna().to_numpy()
         for feature in self._batch:
             joined[feature.name] = of_customers(feature, joined[feature.name].to_numpy(np.float64), named)
         return joined.loc[:, [*entity_df.columns, *self._contract.names]]
 
-    def read(self, event: Event) -> Snapshot:
-        """The customer's newest snapshot. Features are missing when the event names no customer or the store was
-        not brought up to date for `freshness_days`; a customer without a snapshot has none, and nothing missing."""
-        if event.tenant_id != self._places.tenant:
-            raise Refused(f"the feature store of tenant {self._places.tenant!r} was asked for another tenant's event")
-        online = self._known()
-        customer = event.fields.get(self._owner) if self._owner else None
-        reason = "the event names no customer" if customer is None else self._stale(online, event.event_time)
-        if reason is not None:
-            return Snapshot({}, dict.fromkeys((feature.name for feature in self._batch), reason))
-        held = [feature.name for feature in self._batch if feature.name in online.names]
-        absent = {f.name: "the feature store does not hold it" for f in self._batch if f.name not in online.names}
-        return Snapshot(self._values(held, str(customer), event.event_time) if held else {}, absent)
-
-    def _values(self, names: Sequence[str], customer: str, now: int) -> dict[str, float]:
-        references = [f"{CUSTOMERS}:{name}" for name in names]
-        with self._turn:
-            answer = self._store.get_online_features(references, [{"customer_id": customer}])
-        cells: Mapping[str, list[Any]] = answer.to_dict(include_event_timestamps=True)
-        return {
-            name: float(cells[name][0])
-            for name in names
-            if cells[name][0] is not None and cells[f"{name}__ts"][0] * SECOND + TTL >= now
-        }
-
-    def _stale(self, online: _Online, now: int) -> str | None:
-        if online.until is None:
-            return "customer snapshots were never materialised"
-        if now - online.until > self._freshness:
-            return f"customer snapshots are of {_moment(online.until):%Y-%m-%d}, {(now - online.until) // DAY} days old"
-        return None
-
-    def _known(self) -> _Online:
-        """As of half a minute ago at most, so that a request seldom reads the registry."""
-        if self._batch and time.monotonic() - self._online.read_at > _KNOWN_FOR:
-            self._online = self._registered()
-        return self._online
-
-    def _registered(self) -> _Online:
-        with self._turn:
-            self._store.refresh_registry()
-            view = next((view for view in self._store.list_feature_views() if view.name == CUSTOMERS), None)
-        if view is None:
-            return _Online(time.monotonic())
-        end = view.most_recent_end_time
-        until = None if end is None else (end.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
-        return _Online(time.monotonic(), frozenset(field.name for field in view.features), until)
+    def _registered(self) -> tuple[str, ...]:
+        self._store.refresh_registry()
+        view = next((view for view in self._store.list_feature_views() if view.name == CUSTOMERS), None)
+        return () if view is None else tuple(field.name for field in view.features)
 
     def _mark(self, until: int) -> str:
         return digest(self._places.snapshots(self._contract), until)
 
-    def _marked(self) -> str | None:
-        return self._marks.read_text() if self._marks.is_file() else None
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One materialisation at a time: an older one that ends later would put older values over newer."""
+        with (self._places.feast / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
-    @property
-    def _marks(self) -> Path:
-        return self._places.feast / "materialised"
+    def _settings(self, *, secret: bool) -> dict[str, Any]:
+        """The content of a feature_store.yaml (feature_repo/feature_store.yaml says why)."""
+        folder = self._places.feast
+        return {
+            "project": folder.name,
+            "provider": "local",
+            "registry": {
+                "registry_type": "sql",
+                "path": f"sqlite:///{folder / 'registry.db'}",
+                "cache_ttl_seconds": 60,
+            },
+            "offline_store": {"type": "duckdb"},
+            "online_store": self._online_settings(secret=secret),
+            "entity_key_serialization_version": 3,
+        }
 
-
-def _settings(folder: Path) -> dict[str, Any]:
-    """The content of a feature_store.yaml (feature_repo/feature_store.yaml says why)."""
-    return {
-        "project": folder.name,
-        "provider": "local",
-        "registry": {
-            "registry_type": "sql",
-            "path": f"sqlite:///{folder / 'registry.db'}",
-            "cache_ttl_seconds": 60,
-        },
-        "offline_store": {"type": "duckdb"},
-        "online_store": {"type": "sqlite", "path": str(folder / "online.db")},
-        "entity_key_serialization_version": 3,
-    }
+    def _online_settings(self, *, secret: bool) -> dict[str, Any]:
+        """Redis: corrected snapshots have the same time as those they replace, and would be skipped as duplicates."""
+        if isinstance(self._address, FolderAddress):
+            return {"type": "sqlite", "path": str(online_file(self._address, self._places))}
+        return {
+            "type": "redis",
+            "connection_string": self._address.feast(secret=secret),
+            "key_ttl_seconds": _KEPT // SECOND,
+            "skip_dedup": True,
+        }
 
 
 @contextlib.contextmanager

@@ -49,6 +49,7 @@ def settings_of(home: Path, **changes: Any) -> Settings:
         "home": home,
         "ledger_url": f"sqlite:///{home}/ledger.db",
         "state_url": f"sqlite:///{home}/state.db",
+        "online_url": f"sqlite:///{home}",
         "budget_ms": 5_000,
         "host": "127.0.0.1",
         "port": 8000,

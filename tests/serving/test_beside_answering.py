@@ -1,4 +1,4 @@
-"""What goes on beside answering: a store that comes back, chores that fail, a champion that is followed."""
+"""What goes on beside answering: chores that fail, a champion that is followed."""
 
 import time
 from pathlib import Path
@@ -7,37 +7,13 @@ import pytest
 
 from fradect.adapters.releases_folder import ReleasesFolder
 from fradect.errors import Unavailable
-from fradect.features.live import Snapshot
 from fradect.judgement import Loaded
 from fradect.ports import BatchFeatures
-from serving import batch
-from serving.batch import NoBatch, Reopened
+from serving.batch import NoBatch
 from serving.champions import Champions
 from serving.housekeeping import Chore, Housekeeping
-from tests.factories_decision import MemoryBatch, purchase, toy_release
+from tests.factories_decision import toy_release
 from tests.serving.conftest import promote
-
-
-def test_a_store_that_does_not_open_is_unavailable_at_once_and_tried_again_later(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    tries: list[float] = []
-
-    def opener() -> BatchFeatures:
-        tries.append(0)
-        if len(tries) < 2:
-            raise OSError("no such store")
-        return MemoryBatch()
-
-    store = Reopened(opener)
-    for _ in range(3):
-        with pytest.raises(Unavailable, match="does not open"):
-            store.read(purchase())
-    assert len(tries) == 1
-    monkeypatch.setattr(batch, "RETRY_SECONDS", 0.0)
-    store._next_try = 0.0
-    assert store.read(purchase()).values["total_orders"] == 4.0
-    assert NoBatch().read(purchase()) == Snapshot({}, {})
 
 
 def test_a_chore_that_fails_is_done_again_and_stops_no_other() -> None:
