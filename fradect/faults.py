@@ -32,6 +32,10 @@ class Reason(StrEnum):
     TOO_EARLY = "time before 1970"
     LABEL = "label neither true nor false"
     KNOWN_EARLY = "known before it happened"
+    NOT_JSON = "not a JSON object"
+    KIND = "unknown outcome"
+    OTHERWISE = "outcome known otherwise"
+    FAILED = "could not be handled"
 
 
 class Fault(InvalidInput):

@@ -20,12 +20,15 @@ from fradect.adapters.duck import connect, files, quoted
 from fradect.adapters.places import scratch
 from fradect.errors import Conflict, InvalidInput, NotFound, Refused
 from fradect.intake import MOMENT, field_type
+from fradect.mapping import Mapping
 from fradect.modules import module_of
 from fradect.modules.declaration import CostModel, Module
 
 KINDS = ("outcomes", "origins", "events")  # in the order of publishing: events last, they make a batch visible
 ROWS_PER_GROUP = 131_072
 
+# `seq` is the event's number, `number` the outcome's own: of an imported row the same. Files written before there was
+# one lack the column: read it as `seq`.
 OUTCOMES = pa.schema(
     {
         "event_id": pa.string(),
@@ -34,6 +37,7 @@ OUTCOMES = pa.schema(
         "value": pa.bool_(),
         "event_time": MOMENT,
         "known_at": MOMENT,
+        "number": pa.int64(),
     }
 )
 # Which row of which source (by digest) an event came from.
@@ -67,12 +71,18 @@ class SourceFacts(msgspec.Struct, frozen=True):
 
 
 class BatchFacts(msgspec.Struct, frozen=True):
-    """What one import added: events `first_seq` to `last_seq`, in files called `name`."""
+    """What one import or compaction added, in files called `name`: the lowest and the highest number in it, of events
+    and outcomes. Ranges of batches may interleave and have gaps, unless `events` (how many) is None."""
 
     name: str
     first_seq: int
     last_seq: int
     outcomes: int
+    events: int | None = None
+
+    @property
+    def count(self) -> int:
+        return self.last_seq - self.first_seq + 1 if self.events is None else self.events
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -90,11 +100,26 @@ class Facts(msgspec.Struct, frozen=True):
     last_time: int = 0
     sources: tuple[SourceFacts, ...] = ()
     batches: tuple[BatchFacts, ...] = ()
+    compacted_seq: int = 0  # every event of the ledger up to it is here
     version: int = 1
 
     @property
     def highest_seq(self) -> int:
-        return self.batches[-1].last_seq if self.batches else 0
+        """The highest number that an event or an outcome here has."""
+        return max((batch.last_seq for batch in self.batches), default=0)
+
+
+def facts_of(mapping: Mapping) -> Facts:
+    """Of a log that is about to begin."""
+    return Facts(
+        mapping.module.name,
+        mapping.tenant,
+        mapping.contract.name,
+        mapping.base_currency,
+        mapping.name,
+        mapping.hash,
+        mapping.costs,
+    )
 
 
 class EventLog:
@@ -126,8 +151,9 @@ class EventLog:
         return str(self.folder / "outcomes" / "*.parquet")
 
     def count(self) -> int:
+        """How many events there are."""
         facts = self.facts()
-        return 0 if facts is None else facts.highest_seq
+        return 0 if facts is None else sum(batch.count for batch in facts.batches)
 
     def time_range(self) -> tuple[int, int]:
         """The earliest and the latest event time, both inclusive, in microseconds."""
@@ -143,10 +169,10 @@ class EventLog:
         if unknown or order not in ("seq", "time"):
             wrong = f"column {unknown[0]!r}" if unknown else f"order {order!r}"
             raise InvalidInput(f"scan: {wrong} is unknown; choose from {', '.join(schema.names)}; order seq or time")
-        paths = [str(self.folder / "events" / f"{batch.name}.parquet") for batch in self._needed().batches]
+        batches = [batch for batch in self._needed().batches if batch.count]
         if order == "seq":
-            return _by_seq(paths, columns, start, until)
-        return self._by_time(paths, columns, start, until)
+            return self._by_seq(batches, columns, start, until)
+        return self._sorted(self._paths(batches), columns, (start, until), "event_time, seq")
 
     @contextmanager
     def importing(self) -> Iterator[Path]:
@@ -220,6 +246,9 @@ class EventLog:
             raise NotFound(f"tenant {self.tenant!r} has no events of {self.module.name}: run fradect import first")
         return facts
 
+    def _paths(self, batches: Sequence[BatchFacts]) -> list[str]:
+        return [str(self.folder / "events" / f"{batch.name}.parquet") for batch in batches]
+
     @contextmanager
     def _locked(self) -> Iterator[bool]:
         """Whether the log's lock is ours for the while; the system frees it when a process dies."""
@@ -234,17 +263,28 @@ class EventLog:
         finally:
             os.close(descriptor)
 
-    def _by_time(
-        self, paths: list[str], columns: Sequence[str], start: int | None, until: int | None
+    def _by_seq(
+        self, batches: Sequence[BatchFacts], columns: Sequence[str], start: int | None, until: int | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Files whose numbers do not interleave with others' are in order already; the rest are sorted together."""
+        for together in _interleaved(batches):
+            if len(together) == 1:
+                yield from _as_written(self._paths(together)[0], columns, start, until)
+            else:
+                yield from self._sorted(self._paths(together), columns, (start, until), "seq")
+
+    def _sorted(
+        self, paths: list[str], columns: Sequence[str], bounds: tuple[int | None, int | None], order: str
     ) -> Iterator[pa.RecordBatch]:
         schema = pa.schema([events_schema(self.module).field(name) for name in columns])
-        bounds = {"start": start, "until": until}
         limits = [
-            f"event_time {sign} make_timestamptz({bounds[name]:d})" for name, sign in _SIGNS if bounds[name] is not None
+            f"event_time {sign} make_timestamptz({bound:d})"
+            for sign, bound in zip((">=", "<"), bounds, strict=True)
+            if bound is not None
         ]
         query = (
             f"SELECT {', '.join(map(quoted, columns))} FROM {files(paths)} "  # noqa: S608  names were checked
-            f"WHERE {' AND '.join(limits) or 'true'} ORDER BY event_time, seq"
+            f"WHERE {' AND '.join(limits) or 'true'} ORDER BY {order}"
         )
         with scratch(self._home) as spill, connect(spill) as connection:
             for batch in connection.execute(query).to_arrow_reader(ROWS_PER_GROUP):
@@ -259,18 +299,27 @@ def _decoded(following: Path) -> Facts | None:
         return None
 
 
-_SIGNS = (("start", ">="), ("until", "<"))
+def _interleaved(batches: Sequence[BatchFacts]) -> Iterator[list[BatchFacts]]:
+    """Batches in order of their numbers, those together whose ranges overlap."""
+    together: list[BatchFacts] = []
+    end = 0
+    for batch in sorted(batches, key=lambda batch: batch.first_seq):
+        if together and batch.first_seq > end:
+            yield together
+            together = []
+        together.append(batch)
+        end = max(end, batch.last_seq)
+    if together:
+        yield together
 
 
-def _by_seq(paths: list[str], columns: Sequence[str], start: int | None, until: int | None) -> Iterator[pa.RecordBatch]:
-    """The files hold the events in this order already."""
+def _as_written(path: str, columns: Sequence[str], start: int | None, until: int | None) -> Iterator[pa.RecordBatch]:
     wanted = list(dict.fromkeys([*columns, "event_time"]))
-    for path in paths:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS_PER_GROUP, columns=wanted):
-                kept = _between(batch, start, until)
-                if kept.num_rows:
-                    yield kept.select(list(columns))
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS_PER_GROUP, columns=wanted):
+            kept = _between(batch, start, until)
+            if kept.num_rows:
+                yield kept.select(list(columns))
 
 
 def _between(batch: pa.RecordBatch, start: int | None, until: int | None) -> pa.RecordBatch:

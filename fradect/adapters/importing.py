@@ -3,15 +3,16 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
-from fradect.adapters.event_log import BatchFacts, EventLog, Facts, SourceFacts
-from fradect.adapters.log_merge import Merge, Repeat
+from fradect.adapters.event_log import BatchFacts, EventLog, Facts, SourceFacts, facts_of
+from fradect.adapters.log_merge import STORED, Merge, Repeat
 from fradect.adapters.places import Places, publishing
 from fradect.adapters.sources import Source, find_sources
 from fradect.adapters.staging import Desk, Staged, stage
@@ -34,10 +35,14 @@ LISTED = 5
 class ImportOptions:
     """`until`: leave out events from then on. `max_rejected`: the largest share of rows that may be rejected.
 
-    `now` decides what lies in the future (None: the clock). Times in microseconds.
+    `now` decides what lies in the future (None: the clock). Times in microseconds. `reserve` gives the first of so
+    many numbers, all above the log's (None: those that follow the log's highest). `stored` gives pages of event_id,
+    seq and source (STORED) of events that are not in the log yet.
     """
 
     until: int | None = None
+    reserve: Callable[[int], int] | None = None
+    stored: Callable[[], Iterable[pa.Table]] = tuple
     max_rejected: float = 0.05
     progress: Progress | None = None
     now: int | None = None
@@ -48,8 +53,8 @@ class ImportOptions:
 class ImportReport:
     """Counts of rows, of the files that were read this time; `skipped` of all `files` had been imported before.
 
-    `rows` = `accepted` + `rejected` + `held_back` + `already`; `rejected` includes `duplicates`; `already` were in
-    the log from an earlier import of the same file. `quarantine` is the folder of the rejected rows' files.
+    `rows` = `accepted` + `rejected` + `held_back` + `already`; `rejected` includes `duplicates`; `already` came by an
+    earlier import of the same file, by a stream, or by the service. `quarantine` is the folder of the rejected.
     """
 
     module: str
@@ -189,7 +194,7 @@ def _merge(run: _Run, vault: HomeVault | None) -> Facts | None:
     merge = Merge(run.log, run.staging, paths, [staged.source.digest for staged in run.staged])
     try:
         merge.limit(run.options.memory_mb)
-        merge.find_repeats(run.facts)
+        merge.find_repeats(run.facts, run.options.stored())
         _set_apart(run, merge)
         return _following(run, merge, vault) if _rejected_share(run) <= run.options.max_rejected else None
     finally:
@@ -197,7 +202,8 @@ def _merge(run: _Run, vault: HomeVault | None) -> Facts | None:
 
 
 def _set_apart(run: _Run, merge: Merge) -> None:
-    """Repeated ids out of the accepted: the same row of the same file again is no news, another is a duplicate."""
+    """Repeated ids out of the accepted: the same row of the same file again is no news, nor is an event that came by a
+    stream or by the service; any other is a duplicate."""
     names = {} if run.facts is None else {source.digest: source.name for source in run.facts.sources}
     names |= {staged.source.digest: staged.source.name for staged in run.staged}
     for repeats in merge.repeats():
@@ -206,7 +212,8 @@ def _set_apart(run: _Run, merge: Merge) -> None:
 
 
 def _set_apart_of(staged: Staged, repeats: list[Repeat], names: dict[str, str]) -> None:
-    duplicates = [r for r in repeats if (r.digest, r.row) != (staged.source.digest, r.at)]
+    others = [repeat for repeat in repeats if repeat.digest not in STORED]
+    duplicates = [r for r in others if (r.digest, r.row) != (staged.source.digest, r.at)]
     staged.accepted -= len(repeats)
     staged.already += len(repeats) - len(duplicates)
     staged.duplicates += len(duplicates)
@@ -219,7 +226,7 @@ def _duplicate(repeat: Repeat, first: str) -> Reject:
 
 
 def _following(run: _Run, merge: Merge, vault: HomeVault | None) -> Facts | None:
-    mapping, facts = run.mapping, run.facts or _no_facts(run.mapping)
+    mapping, facts = run.mapping, run.facts or facts_of(run.mapping)
     key_id = facts.key_id if vault is None else vault.key_id
     facts = msgspec.structs.replace(
         facts,
@@ -230,13 +237,13 @@ def _following(run: _Run, merge: Merge, vault: HomeVault | None) -> Facts | None
         sources=_sources(run, facts),
     )
     if run.total("accepted"):
-        first_seq = facts.highest_seq + 1
+        first_seq = _first_seq(run, facts)
         name = f"{first_seq:012d}-{_fingerprint(run)}"
         merged = merge.write(mapping, name, first_seq)
         run.outcomes = merged.outcomes
         times = [(merged.first_time, merged.last_time)]
         times += [(facts.first_time, facts.last_time)] if facts.batches else []
-        batch = BatchFacts(name, first_seq, facts.highest_seq + merged.events, merged.outcomes)
+        batch = BatchFacts(name, first_seq, first_seq + merged.events - 1, merged.outcomes)
         facts = msgspec.structs.replace(
             facts,
             first_time=min(first for first, _ in times),
@@ -246,16 +253,14 @@ def _following(run: _Run, merge: Merge, vault: HomeVault | None) -> Facts | None
     return facts if facts.batches else None
 
 
-def _no_facts(mapping: Mapping) -> Facts:
-    return Facts(
-        mapping.module.name,
-        mapping.tenant,
-        mapping.contract.name,
-        mapping.base_currency,
-        mapping.name,
-        mapping.hash,
-        mapping.costs,
-    )
+def _first_seq(run: _Run, facts: Facts) -> int:
+    following = facts.highest_seq + 1
+    first = following if run.options.reserve is None else run.options.reserve(run.total("accepted"))
+    if first < following:
+        raise Conflict(
+            f"numbers from {first} on were reserved, the log is at {facts.highest_seq}: rebuild the live state"
+        )
+    return first
 
 
 def _sources(run: _Run, facts: Facts) -> tuple[SourceFacts, ...]:

@@ -1,7 +1,7 @@
 # ruff: noqa: S608  statements are made of paths of our own and declared names
 """Staged events made one batch of the log: repeats found, the rest ordered and numbered, out of core by DuckDB."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,9 @@ from fradect.adapters.event_log import ORIGINS, OUTCOMES, ROWS_PER_GROUP, EventL
 from fradect.intake import PLACE, ROWS_PER_SOURCE
 from fradect.mapping import Mapping
 from fradect.types import OutcomeKind
+
+STORED = ("stream", "ledger")
+"""What stands for a file's digest where an event came by SQL; its `row` is its number."""
 
 
 class Repeat(NamedTuple):
@@ -49,8 +52,11 @@ class Merge:
         self._connection.execute(f"SET memory_limit = '{memory_mb}MB'")
         self._connection.execute(f"SET threads = {2 if memory_mb >= 128 else 1}")
 
-    def find_repeats(self, facts: Facts | None) -> None:
-        """Rows whose id stands earlier among the staged, or in the log already; the log has precedence."""
+    def find_repeats(self, facts: Facts | None, elsewhere: Iterable[pa.Table] = ()) -> None:
+        """Rows whose id stands earlier among the staged, in the log already, or `elsewhere`; the last two come first.
+
+        `elsewhere`: pages of event_id, seq and source (one of STORED) of events that are not in the log yet.
+        """
         run = self._connection.execute
         run(
             "CREATE TABLE repeats AS SELECT s.place, s.event_id, "
@@ -58,16 +64,29 @@ class Merge:
             "FROM staged s JOIN (SELECT event_id, min(place) AS first FROM staged GROUP BY event_id "
             "HAVING count(*) > 1) f ON s.event_id = f.event_id AND s.place <> f.first"
         )
-        if facts is None or not facts.batches:
-            return
+        run("CREATE TABLE known (place BIGINT, event_id VARCHAR, row BIGINT, digest VARCHAR)")
+        if facts is not None and facts.batches:
+            self._find_logged(facts)
+        for page in elsewhere:
+            self._find_stored(page)
+        run("DELETE FROM repeats WHERE place IN (SELECT place FROM known)")
+        run("INSERT INTO repeats SELECT place, event_id, NULL, row, digest FROM known")
+
+    def _find_logged(self, facts: Facts) -> None:
         events, origins = (self._published(kind, facts) for kind in ("events", "origins"))
-        run(
-            "CREATE TABLE known AS SELECT s.place, s.event_id, o.row, o.source AS digest FROM staged s "
+        self._connection.execute(
+            "INSERT INTO known SELECT s.place, s.event_id, o.row, o.source FROM staged s "
             f"JOIN (SELECT event_id, seq FROM {events}) e ON s.event_id = e.event_id "
             f"JOIN {origins} o ON e.seq = o.seq"
         )
-        run("DELETE FROM repeats WHERE place IN (SELECT place FROM known)")
-        run("INSERT INTO repeats SELECT place, event_id, NULL, row, digest FROM known")
+
+    def _find_stored(self, page: pa.Table) -> None:
+        self._connection.register("page", page)
+        self._connection.execute(
+            "INSERT INTO known SELECT s.place, s.event_id, p.seq, p.source FROM staged s "
+            "JOIN page p ON s.event_id = p.event_id WHERE s.place NOT IN (SELECT place FROM known)"
+        )
+        self._connection.unregister("page")
 
     def repeats(self) -> Iterator[list[Repeat]]:
         """In the order of sources and rows, a batch at a time."""
@@ -143,6 +162,7 @@ class _BatchWriter:
             "value": value,
             "event_time": records["event_time"],
             "known_at": known_at,
+            "number": numbers,
         }
         kept = {name: column.filter(known) for name, column in columns.items()}
         self._outcomes += len(kept["seq"])

@@ -114,3 +114,71 @@ api_keys = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("revoked_at", sa.BigInteger),
 )
+
+# Events taken from a stream: the event log's SQL side beside `events`, which only the service writes. `origin`:
+# topic/partition/offset; `compacted`: known to be in the Parquet log.
+stream_events = sa.Table(
+    "stream_events",
+    SHARED,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("module", sa.String(64), primary_key=True),
+    sa.Column("event_id", sa.String(1024), primary_key=True),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("event_time", sa.BigInteger, nullable=False),
+    sa.Column("observed_at", sa.BigInteger, nullable=False),
+    sa.Column("fields", sa.LargeBinary, nullable=False),
+    sa.Column("origin", sa.String(512), nullable=False),
+    sa.Column("compacted", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("tenant_id", "module", "seq", name="stream_events_seq"),
+    sa.Index("stream_events_compacted", "tenant_id", "module", "compacted", "seq"),
+)
+
+# What became known of events. `number` is the outcome's own, `seq` and `event_time` are its event's: all three are
+# null while it waits for its event. `learnt`: the live state has it.
+outcomes = sa.Table(
+    "outcomes",
+    SHARED,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("module", sa.String(64), primary_key=True),
+    sa.Column("event_id", sa.String(1024), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("value", sa.Boolean, nullable=False),
+    sa.Column("known_at", sa.BigInteger, nullable=False),
+    sa.Column("number", sa.BigInteger),
+    sa.Column("seq", sa.BigInteger),
+    sa.Column("event_time", sa.BigInteger),
+    sa.Column("origin", sa.String(512), nullable=False),
+    sa.Column("learnt", sa.Boolean, nullable=False),
+    sa.Column("compacted", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("tenant_id", "module", "number", name="outcomes_number"),
+    sa.Index("outcomes_learnt", "tenant_id", "module", "learnt", "number"),
+    sa.Index("outcomes_compacted", "tenant_id", "module", "compacted", "number"),
+)
+
+# How far each part of a stream has been taken: `position` is the offset of the next message. Written in the
+# transaction of the data, and only over the position that the writer started from.
+stream_offsets = sa.Table(
+    "stream_offsets",
+    SHARED,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("module", sa.String(64), primary_key=True),
+    sa.Column("source", sa.String(512), primary_key=True),
+    sa.Column("topic", sa.String(512), primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+)
+
+# Messages that failed and are not past yet.
+stream_attempts = sa.Table(
+    "stream_attempts",
+    SHARED,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("module", sa.String(64), primary_key=True),
+    sa.Column("source", sa.String(512), primary_key=True),
+    sa.Column("topic", sa.String(512), primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("position", sa.BigInteger, primary_key=True),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("first_seen", sa.BigInteger, nullable=False),
+)

@@ -1,0 +1,44 @@
+"""Events and outcomes from a stream into log and live state: at least once, in effect exactly once."""
+
+from fradect.stream.ingest import Ingest, Options, Progress, Tools
+from fradect.stream.ports import (
+    DeadLetters,
+    Delivery,
+    Fenced,
+    Kind,
+    Known,
+    Learnt,
+    Letter,
+    Message,
+    Part,
+    Place,
+    Portion,
+    Saying,
+    Settled,
+    Source,
+    State,
+    Store,
+)
+
+__all__ = [
+    "DeadLetters",
+    "Delivery",
+    "Fenced",
+    "Ingest",
+    "Kind",
+    "Known",
+    "Learnt",
+    "Letter",
+    "Message",
+    "Options",
+    "Part",
+    "Place",
+    "Portion",
+    "Progress",
+    "Saying",
+    "Settled",
+    "Source",
+    "State",
+    "Store",
+    "Tools",
+]
