@@ -11,6 +11,7 @@ from flows import screen
 from flows.commands.options import JSON
 from flows.evidence import Candidate, Measured, recall
 from flows.wiring import Workshop, workshop
+from flows.wiring.storage import fetch_evidence
 from fradect.errors import NotFound
 from fradect.release import digests
 
@@ -23,7 +24,8 @@ app = typer.Typer(no_args_is_help=True, help="List releases, or show one.")
 def list_(json: Annotated[Path | None, JSON] = None) -> None:
     """Every release of this home, oldest first, with its tenant, its measures and who is champion."""
     shop = workshop("ecommerce", "any")
-    rows = [_row(shop, release_id) for release_id in shop.releases.ids()]
+    fetch_evidence(shop.settings)
+    rows = sorted((_row(shop, release_id) for release_id in shop.releases.ids()), key=lambda row: row[2])
     screen.leave_json(json, {"releases": [dict(zip(FIELDS, row, strict=True)) for row in rows]})
     columns = ("release", "tenant", "made (UTC)", "AP", "AUC", "")
     console = Console()
@@ -41,6 +43,7 @@ def show(
     """Measures with intervals, gates with reasons, thresholds and the digests of the parts."""
     shop = workshop("ecommerce", "any")
     stored = shop.releases.load(release)
+    fetch_evidence(shop.settings, release)
     console = Console()
     console.print(Group(*screen.release_lines(shop, release)))
     policy = stored.policy

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.wiring.storage import shared_home
 from fradect.adapters.event_log import EventLog, Facts
 from fradect.adapters.places import Places, publishing
 from fradect.adapters.releases_folder import ReleasesFolder
@@ -14,6 +15,7 @@ from fradect.errors import InvalidInput, NotFound
 from fradect.features.contract import Contract
 from fradect.modules import contract_of, module_of
 from fradect.modules.declaration import Module
+from fradect.ports import ReleaseStore
 from fradect.settings import PROJECT, Settings
 
 
@@ -25,7 +27,7 @@ class Workshop:
     module: Module
     places: Places
     log: EventLog
-    releases: ReleasesFolder
+    releases: ReleaseStore
     threads: int
 
     @property
@@ -68,12 +70,13 @@ def workshop(module: str, tenant: str) -> Workshop:
     """InvalidInput for a module or a tenant's name that cannot be."""
     settings = Settings.from_env()
     declared = module_of(module)
+    shared = shared_home(settings)
     return Workshop(
         settings=settings,
         module=declared,
         places=Places(settings.home, module, tenant),
         log=EventLog(settings.home, module, tenant),
-        releases=ReleasesFolder(settings.home),
+        releases=ReleasesFolder(settings.home) if shared is None else shared.releases,
         threads=max(1, os.cpu_count() or 1),
     )
 
