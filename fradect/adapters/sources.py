@@ -55,13 +55,13 @@ def find_sources(path: Path) -> list[Source]:
     if path.is_file():
         if not path.name.endswith(ENDINGS):
             raise InvalidInput(f"{path}: give a file that ends in {', '.join(ENDINGS)}")
-        return [_source(path, path.name)]
+        return [file_source(path, path.name)]
     if not path.is_dir():
         raise InvalidInput(f"{path} does not exist: give a CSV or Parquet file, or a folder of them")
     inside = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if _is_data(file, path))
     if not inside:
         raise InvalidInput(f"{path} holds no file that ends in {', '.join(ENDINGS)}")
-    return [_source(file, name) for name, file in inside]
+    return [file_source(file, name) for name, file in inside]
 
 
 def column_names(source: Source, dialect: Dialect) -> list[str]:
@@ -88,7 +88,8 @@ def _is_data(file: Path, root: Path) -> bool:
     return file.name.endswith(ENDINGS) and file.is_file() and not hidden
 
 
-def _source(path: Path, name: str) -> Source:
+def file_source(path: Path, name: str) -> Source:
+    """Reads the file through, for its digest."""
     try:
         with path.open("rb") as file:
             return Source(path, name, hashlib.file_digest(file, "sha256").hexdigest())

@@ -54,7 +54,7 @@ def stage(source: Source, number: int, desk: Desk) -> Staged:
     staged = Staged(source, desk.folder / f"staged-{number:06d}.parquet", quarantine)
     try:
         names = column_names(source, mapping.dialect)
-        misfit = _column_fault(names, mapping)
+        misfit = column_fault(names, mapping)
         if misfit is None:
             _accept(staged, number, desk)
         else:
@@ -81,7 +81,7 @@ def _accept(staged: Staged, number: int, desk: Desk) -> None:
             desk.on_rows(staged.source, staged.rows)
 
 
-def _column_fault(names: list[str], mapping: Mapping) -> Reject | None:
+def column_fault(names: list[str], mapping: Mapping) -> Reject | None:
     """What is wrong with a file's columns as such; it keeps out each of its rows."""
     there = set(names)
     if not there & mapping.columns:

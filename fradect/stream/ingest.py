@@ -31,7 +31,7 @@ from fradect.stream.ports import (
     State,
     Store,
 )
-from fradect.stream.settling import News, contradiction, news_of
+from fradect.stream.settling import News, as_message, contradiction, news_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -216,7 +216,9 @@ class Ingest:
 
     def _let_go(self, stale: Sequence[Saying], rejects: Mapping[Saying, Reject]) -> None:
         if rejects:
-            letters = [Letter(_place(saying), reject, None, 1, _now()) for saying, reject in rejects.items()]
+            letters = [
+                Letter(_place(saying), reject, as_message(saying), 1, _now()) for saying, reject in rejects.items()
+            ]
             self._tools.dead.bury(letters)
             self._counts["dead"] += len(letters)
         if stale:

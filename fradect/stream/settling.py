@@ -1,12 +1,14 @@
 """Judged rows against what is known already: what is news, what is not, and what contradicts it."""
 
+import json
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from fradect.faults import Reason
 from fradect.intake import Reject
 from fradect.stream.judging import Judged
-from fradect.stream.ports import Heard, Known, Place, Saying, Store
+from fradect.stream.ports import Heard, Known, Message, Place, Saying, Store
 from fradect.types import Event, OutcomeKind
 
 _Said = dict[tuple[str, OutcomeKind], Heard]
@@ -51,6 +53,15 @@ def contradiction(saying: Saying, heard: Heard | None, event_time: int | None) -
     if event_time is not None and saying.known_at < event_time:
         return Reject(0, saying.event_id, "known_at", Reason.KNOWN_EARLY)
     return None
+
+
+def as_message(saying: Saying) -> Message:
+    """An outcome as it could be told again."""
+    known_at = datetime.fromtimestamp(saying.known_at // 1_000_000, UTC) + timedelta(
+        microseconds=saying.known_at % 1_000_000
+    )
+    told = {"event_id": saying.event_id, "kind": str(saying.kind), "value": saying.value}
+    return Message(None, json.dumps({**told, "known_at": known_at.isoformat()}).encode())
 
 
 def _first(event: Event, known: Mapping[str, Known], fresh: Mapping[str, tuple[Event, Place]]) -> Event | None:
