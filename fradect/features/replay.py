@@ -1,56 +1,91 @@
-"""Live equals history: sampled events go through the live path again and must give the numbers history gave them."""
+"""Live equals history: a stretch of the log goes through the live path, event by event, as requests would.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+Every vector that comes out is held against the row that history has for the event, bit for bit; a missing value
+equals a missing value and nothing else. Memory does not grow with the number of events.
+"""
 
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import Protocol
 
-from fradect.features.contract import Contract, Kind
-from fradect.features.live import Recent, Snapshot, vector
-from fradect.modules.declaration import Module
-from fradect.types import Event
+from fradect.errors import Conflict
+from fradect.features.contract import Contract
+from fradect.features.held import Learnt
+from fradect.features.layout import Layout
+from fradect.features.live import Reader, Snapshot, View
+from fradect.ports import Arrival, BatchFeatures
+from fradect.types import DAY, Event
 
-_MOST_EXAMPLES = 20
+CONFIRM_EVERY = 256
+"""Arrivals after which the state is told that they have their decision; a service does the same from time to time."""
 
-View = Callable[[Event, int], Mapping[str, Recent | None]]
+LEARN_AT_ONCE = 512
+_SHOWN = 5  # events without a row, and rows without an event, that are named
+
+
+class ReplayState(Protocol):
+    """The live state's side: what requests, imports and reconciliation do to it."""
+
+    def arrive(self, event: Event) -> Arrival: ...
+
+    def reserve(self, tenant_id: str, module: str, count: int) -> int: ...
+
+    def learn(self, outcomes: Sequence[Learnt]) -> None: ...
+
+    def confirm(self, tenant_id: str, module: str, seq: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Sampled:
-    """An event of the log and its sequence number."""
+class LivePath:
+    """What a request runs. `last_seq`: the highest number that the state has given before the stretch."""
 
+    state: ReplayState
+    reader: Reader
+    batch: BatchFeatures
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What the log says, each in order of its numbers; both may be read only once.
+
+    `events`: every event of a run of numbers, of which those with `since <= event_time < until` are compared.
+    `outcomes`: from the first of these numbers on, whichever event they are about. `history`: number and row (float64,
+    little-endian, in the contract's order) of the events that are compared.
+    """
+
+    events: Iterable[tuple[int, Event]]
+    outcomes: Iterable[Learnt]
+    history: Iterable[tuple[int, bytes]]
+    since: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """The first event whose two values of a feature differ, with everything that the live path had before it."""
+
+    feature: str
     seq: int
     event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryRows:
-    """History's features by event id: `names` are the columns of each row."""
-
-    names: tuple[str, ...]
-    rows: Mapping[str, npt.NDArray[np.float64]]
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """One value that the two paths disagree about."""
-
-    event_id: str
-    feature: str
-    live: float
-    history: float
+    view: View
+    snapshot: Snapshot
+    live: Mapping[str, float]
+    history: Mapping[str, float]
 
     def __str__(self) -> str:
-        return f"event {self.event_id}: {self.feature} is {self.live!r} live and {self.history!r} in history"
+        mine, theirs = self.live[self.feature], self.history[self.feature]
+        return f"event {self.event.event_id}: {self.feature} is {mine!r} live and {theirs!r} in history"
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """How many events and features were compared, and what differed.
+    """What was compared, and what differed. `features`: values compared of each event.
 
-    `missing`: sampled events without a row in history; `extra`: rows of events that were not sampled. Batch features
-    are not computed by the live path, so they are not compared.
+    `mismatches`: values that differ; `differing`: events with such a value. `missing`: events without a row in
+    history; `extra`: rows without an event; `unmatched` names a few of both. `by_feature`: mismatches in the contract's
+    order; `by_day`: events compared and mismatches by midnight (microseconds). One example a feature.
     """
 
     events: int
@@ -58,41 +93,193 @@ class ReplayReport:
     mismatches: int
     missing: int
     extra: int
-    examples: tuple[Mismatch, ...]
+    differing: int
+    by_feature: Mapping[str, int]
+    by_day: Mapping[int, tuple[int, int]]
+    examples: tuple[Example, ...]
+    unmatched: tuple[str, ...]
 
     @property
     def equal(self) -> bool:
+        """Nothing replayed proves nothing."""
         return self.events > 0 and not self.mismatches and not self.missing and not self.extra
 
+    @property
+    def figures(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in ("events", "features", "mismatches", "missing", "extra")}
 
-def replay(
-    module: Module, contract: Contract, sample: Sequence[Sampled], view: View, history: HistoryRows
-) -> ReplayReport:
-    """Bit for bit, NaN equal to NaN. `view` reads what the live state showed the event with that number."""
-    names = [f.name for f in contract if f.kind is not Kind.BATCH]
-    columns = [history.names.index(name) for name in names]
-    found: list[Mismatch] = []
-    missing = 0
-    for sampled in sample:
-        event, row = sampled.event, history.rows.get(sampled.event.event_id)
-        if row is None:
-            missing += 1
+
+Notice = Callable[[int], None]
+"""Told how many events have been played, now and then."""
+
+
+def replay(live: LivePath, stretch: Stretch, notice: Notice = lambda _played: None) -> ReplayReport:
+    """Conflict when the state numbers events otherwise than the log: it is not what came before the stretch."""
+    tally = _Tally(live.reader.contract)
+    history = _History(stretch.history, tally)
+    for seq, event, view in _played(live, stretch, notice):
+        if not stretch.since <= event.event_time < stretch.until:
             continue
-        seen = vector(module, contract, event, view(event, sampled.seq), Snapshot({}, {})).as_dict()
-        live = np.array([seen[name] for name in names], np.float64)
-        found += _differing(event.event_id, names, live, row[columns])
-    return ReplayReport(
-        events=len(sample) - missing,
-        features=len(names),
-        mismatches=len(found),
-        missing=missing,
-        extra=len(history.rows.keys() - {sampled.event.event_id for sampled in sample}),
-        examples=tuple(found[:_MOST_EXAMPLES]),
-    )
+        snapshot = live.batch.read(event)
+        vector = live.reader.vector(event, view, snapshot)
+        row = history.row(seq)
+        tally.compare(_Seen(seq, event, view, snapshot), vector.values, row)
+    history.finish()
+    return tally.report()
 
 
-def _differing(
-    event_id: str, names: Sequence[str], live: npt.NDArray[np.float64], history: npt.NDArray[np.float64]
-) -> list[Mismatch]:
-    same = (live.view(np.int64) == np.ascontiguousarray(history).view(np.int64)) | (np.isnan(live) & np.isnan(history))
-    return [Mismatch(event_id, names[i], live.item(i), history.item(i)) for i in map(int, np.flatnonzero(~same))]
+def _played(live: LivePath, stretch: Stretch, notice: Notice) -> Iterator[tuple[int, Event, View]]:
+    """Each event of the stretch as it arrives, with what the live state shows it."""
+    state, given = live.state, live.last_seq
+    outcomes = _Outcomes(stretch.outcomes, live.reader.layout)
+    for played, (seq, event) in enumerate(stretch.events, 1):
+        told = outcomes.before(seq, event.event_time)
+        if told:
+            state.learn(told)
+        if seq > given + 1:
+            state.reserve(event.tenant_id, event.module, seq - given - 1)
+        arrival = state.arrive(event)
+        if arrival.seq != seq:
+            raise Conflict(
+                f"event {event.event_id!r} is number {seq} in the log and number {arrival.seq} in the live state: "
+                "the state is not what came before it, or the log holds the event twice"
+            )
+        given = seq
+        if not played % CONFIRM_EVERY:
+            state.confirm(event.tenant_id, event.module, seq)
+            notice(played)
+        yield seq, event, arrival.view
+
+
+class _Outcomes:
+    """Handed to the state in portions, each before the first event that could see one of it."""
+
+    def __init__(self, outcomes: Iterable[Learnt], layout: Layout) -> None:
+        self._coming = iter(outcomes)
+        self._next = next(self._coming, None)
+        self._delay: dict[str, int] = {}
+        for (kind, delay, _), _ in (source for entity in layout.entities for source in entity.sources):
+            self._delay[kind] = min(delay, self._delay.get(kind, delay))
+        self._waiting: list[Learnt] = []
+        self._visible = 0
+
+    def before(self, seq: int, time: int) -> Sequence[Learnt]:
+        """What the state has to learn before the event of this number and time arrives."""
+        while self._next is not None and self._next.number < seq:
+            self._wait(self._next)
+            self._next = next(self._coming, None)
+        if not self._waiting or (time < self._visible and len(self._waiting) < LEARN_AT_ONCE):
+            return ()
+        told, self._waiting = self._waiting, []
+        return told
+
+    def _wait(self, learnt: Learnt) -> None:
+        if learnt.kind not in self._delay:
+            return  # no window looks at it
+        visible = max(learnt.event.event_time + self._delay[learnt.kind], learnt.known_at)
+        self._visible = min(visible, self._visible) if self._waiting else visible
+        self._waiting.append(learnt)
+
+
+class _Seen:
+    """One event and what the live path read for it; slots alone, since there are millions."""
+
+    __slots__ = ("event", "seq", "snapshot", "view")
+
+    def __init__(self, seq: int, event: Event, view: View, snapshot: Snapshot) -> None:
+        self.seq, self.event, self.view, self.snapshot = seq, event, view, snapshot
+
+
+class _History:
+    """Rows in order of numbers, beside events in the same order."""
+
+    def __init__(self, rows: Iterable[tuple[int, bytes]], tally: "_Tally") -> None:
+        self._rows = iter(rows)
+        self._tally = tally
+        self._next = next(self._rows, None)
+
+    def row(self, seq: int) -> bytes | None:
+        """The event's; rows of lower numbers have no event."""
+        while self._next is not None and self._next[0] < seq:
+            self._extra(self._next[0])
+        if self._next is None or self._next[0] != seq:
+            return None
+        row = self._next[1]
+        self._next = next(self._rows, None)
+        return row
+
+    def finish(self) -> None:
+        while self._next is not None:
+            self._extra(self._next[0])
+
+    def _extra(self, seq: int) -> None:
+        self._tally.extra += 1
+        self._tally.name(f"history's row of number {seq} has no event")
+        self._next = next(self._rows, None)
+
+
+@dataclass
+class _Tally:
+    """What is counted while events go by."""
+
+    contract: Contract
+    events: int = 0
+    differing: int = 0
+    missing: int = 0
+    extra: int = 0
+    by_feature: dict[str, int] = field(default_factory=dict)
+    by_day: dict[int, tuple[int, int]] = field(default_factory=dict)
+    examples: dict[str, Example] = field(default_factory=dict)
+    unmatched: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._names = self.contract.names
+        self._row = Struct(f"<{len(self._names)}d")
+        self.by_feature = dict.fromkeys(self._names, 0)
+
+    def compare(self, seen: _Seen, values: tuple[float, ...], row: bytes | None) -> None:
+        if row is None:
+            self.missing += 1
+            self.name(f"event {seen.event.event_id} (number {seen.seq}) has no row in history")
+            return
+        self.events += 1
+        wrong = 0 if self._row.pack(*values) == row else self._differing(seen, values, self._row.unpack(row))
+        self.differing += wrong > 0
+        day = seen.event.event_time // DAY * DAY
+        events, mismatches = self.by_day.get(day, (0, 0))
+        self.by_day[day] = (events + 1, mismatches + wrong)
+
+    def name(self, what: str) -> None:
+        if len(self.unmatched) < _SHOWN:
+            self.unmatched.append(what)
+
+    def report(self) -> ReplayReport:
+        return ReplayReport(
+            events=self.events,
+            features=len(self._names),
+            mismatches=sum(self.by_feature.values()),
+            missing=self.missing,
+            extra=self.extra,
+            differing=self.differing,
+            by_feature=self.by_feature,
+            by_day=dict(sorted(self.by_day.items())),
+            examples=tuple(self.examples[name] for name in self._names if name in self.examples),
+            unmatched=tuple(self.unmatched),
+        )
+
+    def _differing(self, seen: _Seen, live: Sequence[float], history: Sequence[float]) -> int:
+        wrong = [name for name, a, b in zip(self._names, live, history, strict=True) if not same(a, b)]
+        for name in wrong:
+            self.by_feature[name] += 1
+            if name not in self.examples:
+                both = (dict(zip(self._names, side, strict=True)) for side in (live, history))
+                self.examples[name] = Example(name, seen.seq, seen.event, seen.view, seen.snapshot, *both)
+        return len(wrong)
+
+
+_ONE = Struct("<d")
+
+
+def same(one: float, other: float) -> bool:
+    """The same bits, or both missing."""
+    return _ONE.pack(one) == _ONE.pack(other) or (one != one and other != other)  # noqa: PLR0124
