@@ -14,8 +14,9 @@ import pyarrow as pa
 from fradect.adapters.event_log import BatchFacts, EventLog, Facts, SourceFacts, facts_of
 from fradect.adapters.log_merge import STORED, Merge, Repeat
 from fradect.adapters.places import Places, publishing
-from fradect.adapters.sources import Source, find_sources
+from fradect.adapters.sources import Source
 from fradect.adapters.staging import Desk, Staged, stage
+from fradect.adapters.supply import FolderSupply, Supply
 from fradect.adapters.vault import HomeVault
 from fradect.errors import Conflict, Refused
 from fradect.faults import Reason
@@ -99,8 +100,12 @@ def import_path(source: Path, mapping: Mapping, home: Path, options: ImportOptio
     InvalidInput for a source or a table that cannot be read, Conflict for a log of another contract or currency,
     Refused when more than `max_rejected` of the rows are rejected: the log is as before, the quarantine tells why.
     """
+    return import_from(FolderSupply(source), mapping, home, options)
+
+
+def import_from(supply: Supply, mapping: Mapping, home: Path, options: ImportOptions = _DEFAULTS) -> ImportReport:
+    """The same from wherever files are supplied; one at a time is on its way."""
     started = time.perf_counter()
-    sources = find_sources(source)
     log = EventLog(home, mapping.module.name, mapping.tenant)
     with log.importing() as staging:
         facts = log.facts()
@@ -108,9 +113,8 @@ def import_path(source: Path, mapping: Mapping, home: Path, options: ImportOptio
         run = _Run(mapping, log, facts, staging, quarantine, options)
         vault = HomeVault(home) if _has_personal(mapping) else None
         _check_log(run, vault)
-        todo = _to_read(run, sources)
-        table = mapping.range_table(source)
-        _stage_all(run, todo, _terms(run, vault, table))
+        table = mapping.range_table(supply.place)
+        _stage_all(run, supply, _terms(run, vault, table))
         following = _merge(run, vault)
         _publish_quarantine(run)
         _check_share(run)
@@ -118,7 +122,7 @@ def import_path(source: Path, mapping: Mapping, home: Path, options: ImportOptio
             log.publish(following)
         if table is not None:
             _keep_table(table, Places(home, mapping.module.name, mapping.tenant).ip_ranges)
-    return _report(run, len(sources), time.perf_counter() - started)
+    return _report(run, supply.files, time.perf_counter() - started)
 
 
 def _has_personal(mapping: Mapping) -> bool:
@@ -156,12 +160,17 @@ def _keep_table(table: Path, kept: Path) -> None:
             staging.write_bytes(raw)
 
 
-def _to_read(run: _Run, sources: list[Source]) -> list[Source]:
+def _is_wanted(run: _Run) -> Callable[[str], bool]:
     """Each content once, unless an earlier import has all of it that this one could add."""
     known = {} if run.facts is None else {source.digest: source for source in run.facts.sources}
-    contents = {source.digest: source for source in reversed(sources)}
-    once = [source for source in sources if contents[source.digest] is source]
-    return [source for source in once if not _is_done(known.get(source.digest), run)]
+    taken: set[str] = set()
+
+    def is_wanted(digest: str) -> bool:
+        is_new = digest not in taken and not _is_done(known.get(digest), run)
+        taken.add(digest)
+        return is_new
+
+    return is_wanted
 
 
 def _is_done(before: SourceFacts | None, run: _Run) -> bool:
@@ -173,17 +182,16 @@ def _is_done(before: SourceFacts | None, run: _Run) -> bool:
     return nothing_held and (before.rejected == 0 or before.mapping_hash == run.mapping.hash)
 
 
-def _stage_all(run: _Run, todo: list[Source], terms: Terms) -> None:
-    sizes = {source.digest: source.path.stat().st_size for source in todo}
+def _stage_all(run: _Run, supply: Supply, terms: Terms) -> None:
     show = run.options.progress or (lambda _done, _total, _words: None)
+    before = 0
 
     def on_rows(source: Source, rows: int) -> None:
-        done = sum(sizes[staged.source.digest] for staged in run.staged)
-        show(done, sum(sizes.values()), f"{run.total('rows') + rows:,} rows read, {source.name}")
+        show(before, supply.size, f"{run.total('rows') + rows:,} rows read, {source.name}")
 
     desk = Desk(run.mapping, terms, run.staging, on_rows)
-    for number, source in enumerate(todo):
-        run.staged.append(stage(source, number, desk))
+    for source, before in supply.wanted(_is_wanted(run)):  # noqa: B007  on_rows shows it
+        run.staged.append(stage(source, len(run.staged), desk))
 
 
 def _merge(run: _Run, vault: HomeVault | None) -> Facts | None:
