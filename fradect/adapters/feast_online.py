@@ -207,9 +207,10 @@ class RedisOnline:
         )
 
     def read(self, customer: str) -> Held:
+        key: Any = entity_key(customer) + self._project
         try:
             with self._client.pipeline(transaction=False) as pipe:
-                pipe.execute_command("HMGET", entity_key(customer) + self._project, *self._fields)
+                pipe.hmget(key, self._fields)
                 pipe.get(self._facts)
                 (*values, stamp), filled = pipe.execute()
         except redis.RedisError as error:
