@@ -12,7 +12,7 @@ from flows.progress import shown
 
 
 def import_(
-    path: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of them.")],
+    path: Annotated[str, typer.Argument(help="A CSV or Parquet file, a folder of them, or s3://bucket/path.")],
     mapping: Annotated[str, MAPPING],
     until: Annotated[str | None, UNTIL] = None,
     max_rejected: Annotated[float, typer.Option(min=0.0, max=1.0, help="Stop above this share of bad rows.")] = 0.05,
@@ -23,5 +23,5 @@ def import_(
     Importing the same file twice changes nothing. A folder is read file by file, in order of name.
     """
     with shown():
-        report = ingest(str(path), mapping, until, max_rejected)
+        report = ingest(path, mapping, until, max_rejected)
     screen.imported(report, json)

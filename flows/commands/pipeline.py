@@ -13,7 +13,7 @@ from flows.wiring import workshop
 
 
 def pipeline(  # noqa: PLR0913, PLR0917  one option each
-    source: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of them.")],
+    source: Annotated[str, typer.Argument(help="A CSV or Parquet file, a folder of them, or s3://bucket/path.")],
     mapping: Annotated[str, MAPPING],
     until: Annotated[str | None, UNTIL] = None,
     trials: Annotated[int, TRIALS] = 12,
@@ -25,7 +25,7 @@ def pipeline(  # noqa: PLR0913, PLR0917  one option each
     Exit code 1 when a gate kept the release from becoming champion.
     """
     with shown():
-        outcome = run_pipeline(str(source), mapping, until, trials, seed)
+        outcome = run_pipeline(source, mapping, until, trials, seed)
     screen.outcome(workshop(outcome.module, outcome.tenant), outcome, json)
     if not outcome.promoted:
         raise typer.Exit(1)

@@ -57,12 +57,13 @@ class S3Objects:
             self._needs_bucket()
             return None
 
-    def download(self, key: str, target: Path) -> None:
-        """A download that breaks off goes on where it was, unless the object has changed since."""
-        version = ""
+    def download(self, key: str, target: Path, version: str = "") -> None:
+        """A download that breaks off goes on where it was. Conflict when that version, or what was begun, is gone."""
         with target.open("wb") as file:
             for resume in range(RESUMES + 1):
-                headers = {"range": f"bytes={file.tell()}-", "if-match": f'"{version}"'} if version else {}
+                headers = {"if-match": f'"{version}"'} if version else {}
+                if file.tell():
+                    headers["range"] = f"bytes={file.tell()}-"
                 try:
                     with self._wire.receive(Ask("GET", self._prefix + key, headers=headers)) as answer:
                         if answer.status_code != 206:
@@ -73,7 +74,7 @@ class S3Objects:
                             file.write(chunk)
                         return
                 except Unavailable:
-                    if resume == RESUMES or not version:
+                    if resume == RESUMES:
                         raise
 
     def upload(self, key: str, content: BinaryIO) -> None:
