@@ -31,6 +31,9 @@ def suite(module: Module, contract: Contract) -> Suite:
     return Suite("features", "event_id", tuple(rules))
 
 
+_HIGHEST = {"share": 1.0, "score": 100.0}
+
+
 def _range(feature: Feature) -> Rule:
     name, window = feature.name, feature.window
     if feature.categories:
@@ -38,8 +41,10 @@ def _range(feature: Feature) -> Rule:
         return one_of(name, map(float, range(len(feature.categories))), f"is not a code of {codes}")
     if feature.unit == "0/1":
         return one_of(name, (0.0, 1.0), "is neither 0 nor 1")
-    if feature.unit == "share":
-        return between(name, 0.0, 1.0, "is a share outside 0 to 1")
+    if feature.unit in _HIGHEST:
+        return between(
+            name, 0.0, _HIGHEST[feature.unit], f"is a {feature.unit} outside 0 to {_HIGHEST[feature.unit]:g}"
+        )
     if window is not None and _counts_itself(window):
         return between(name, 1.0, LARGEST, f"is below 1, although the event counts itself, or beyond {LARGEST:g}")
     if feature.unit == "days":
@@ -70,7 +75,7 @@ def _must_be_known(feature: Feature, contract: Contract, module: Module) -> bool
 def _never_empty(feature: Feature, window: Window) -> bool:
     if window.aggregate in (Aggregate.COUNT, Aggregate.DISTINCT, Aggregate.SUM):
         return True
-    if window.aggregate is Aggregate.SINCE_LAST:
+    if window.aggregate in (Aggregate.SINCE_LAST, Aggregate.KM_SINCE_LAST):
         return False
     return feature.empty is not None or window.outcome is None
 

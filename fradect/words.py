@@ -68,4 +68,7 @@ _BY_UNIT: Mapping[str, Callable[[float], str]] = {
     "0/1": lambda value: "yes" if value else "no",
     "share": lambda value: f"{100 * value:.1f} %",
     "seconds": _duration,
+    "km": lambda value: f"{value:,.0f} km",
+    "km/h": lambda value: f"{value:,.0f} km/h",
+    "score": lambda value: f"{value:.0f} of 100",
 }

@@ -22,6 +22,7 @@ from fradect.adapters.duck import connect, files, quoted
 from fradect.adapters.places import Places, fingerprint, publishing, scratch
 from fradect.errors import InvalidInput
 from fradect.features.contract import Contract, Kind
+from fradect.features.globe import NOWHERE
 from fradect.features.history import (
     Outcomes,
     Partition,
@@ -122,7 +123,7 @@ def _build_entity(work: _Work, entity: str) -> None:
 
 
 def _partition_events(work: _Work, entity: str, values: Mapping[str, FieldType], count: int) -> None:
-    columns = [_number(name) if kind is FieldType.MONEY else quoted(name) for name, kind in values.items()]
+    columns = [_whole(name, kind) if kind in _ABSENT else quoted(name) for name, kind in values.items()]
     key = quoted(work.module.entities[entity])
     named = "".join(f", {column} AS v{i}" for i, column in enumerate(columns))
     work.duck.execute("SET preserve_insertion_order = false")
@@ -141,8 +142,8 @@ def _partition_outcomes(work: _Work, entity: str, kinds: Sequence[str], count: i
     number = "coalesce(o.number, o.seq)" if "number" in held else "o.seq"
     work.duck.execute(
         f"COPY (SELECT hash({key}) % {count} AS part, {key} AS key, {number} AS number, "
-        f"epoch_us(e.event_time) AS event_time, epoch_us(o.known_at) AS known_at, o.value::BIGINT AS value, o.kind FROM {outcomes} o "
-        f"JOIN {files(work.places.events())} e ON o.seq = e.seq WHERE {key} IS NOT NULL AND o.kind IN ({wanted}) "
+        f"epoch_us(e.event_time) AS event_time, epoch_us(o.known_at) AS known_at, o.value::BIGINT AS value, o.kind "
+        f"FROM {outcomes} o JOIN {files(work.places.events())} e ON o.seq = e.seq WHERE {key} IS NOT NULL AND o.kind IN ({wanted}) "
         f"AND o.value IS NOT NULL) TO '{work.folder / entity}_outcomes' "
         "(FORMAT parquet, COMPRESSION uncompressed, PARTITION_BY (part))"
     )
@@ -153,12 +154,16 @@ _NO_OUTCOMES = (
 )
 
 
-def _number(name: str) -> str:
-    return f"coalesce({quoted(name)}, 0)::BIGINT"
+# What stands for a value that is not there, in fields that are whole numbers.
+_ABSENT = {FieldType.MONEY: 0, FieldType.PLACE: NOWHERE}
+
+
+def _whole(name: str, kind: FieldType) -> str:
+    return f"coalesce({quoted(name)}, {_ABSENT[kind]})::BIGINT"
 
 
 def _compute(work: _Work, entity: str, part: int, values: Mapping[str, FieldType], kinds: Sequence[str]) -> None:
-    texts = [f"v{i}" for i, kind in enumerate(values.values()) if kind is not FieldType.MONEY]
+    texts = [f"v{i}" for i, kind in enumerate(values.values()) if kind not in _ABSENT]
     table = _read_part(work.folder / entity / f"part={part}", ["key", *texts])
     table = table.take(np.argsort(_ints(table["seq"]), kind="stable"))
     held = {name: _ints(table[f"v{i}"]) for i, name in enumerate(values)}
@@ -297,8 +302,8 @@ def _column(column: pa.ChunkedArray, kind: FieldType) -> Column:
     if kind is FieldType.TIME:
         moments = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
         return np.asarray(moments.fill_null(NO_TIME).to_numpy(), np.int64)
-    if kind is FieldType.MONEY:
-        return np.asarray(column.fill_null(0).to_numpy(), np.int64)
+    if kind in _ABSENT:
+        return np.asarray(column.fill_null(_ABSENT[kind]).to_numpy(), np.int64)
     if kind is FieldType.NUMBER:
         return np.asarray(column.fill_null(np.nan).to_numpy(), np.float64)
     return np.asarray(column.to_numpy(), object)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from fradect.errors import InvalidInput
 from fradect.features.contract import Contract, Feature, Kind
+from fradect.features.geolocation import frame_risk, frame_speed, row_risk, row_speed
 from fradect.features.windows import Floats, Ints
 from fradect.types import DAY, HOUR, Value
 
@@ -168,4 +169,6 @@ _DERIVED: Mapping[str, Formula] = {
     "customer_max_7d_to_mean": _ratio("customer_amount_max_7d", "customer_amount_mean_30d_before"),
     "amount_to_merchant_mean": _ratio("amount", "merchant_amount_mean_1d"),
     "velocity_jump": _ratio("customer_count_1h", "customer_count_7d"),
+    "customer_speed": Formula(row_speed, frame_speed),
+    "geolocation_risk_score": Formula(row_risk, frame_risk),
 }

@@ -112,6 +112,16 @@ def _since_last(entity: str, length: int) -> Feature:
     )
 
 
+def _km_since_last(entity: str, length: int) -> Feature:
+    return Feature(
+        f"{entity}_km_since_last",
+        Kind.LIVE,
+        "km",
+        f"distance from the place of this {entity}'s previous purchase, looked for in {_span(length)}",
+        Window(entity, Aggregate.KM_SINCE_LAST, length, of="ip_place"),
+    )
+
+
 def _fraud_share(entity: str, length: int, delay: int, tile: int = 0) -> Feature:
     span = _span(length)
     return Feature(
@@ -156,6 +166,7 @@ STANDARD = Contract(
         _distinct("customer", "device_id", 30 * DAY),
         _distinct("customer", "card_token", 30 * DAY),
         _since_last("customer", 30 * DAY),
+        _km_since_last("customer", 30 * DAY),
         *(_count("device", length) for length in (HOUR, DAY)),
         _distinct("device", "customer_id", DAY),
         _distinct("device", "customer_id", 30 * DAY),
@@ -179,6 +190,8 @@ STANDARD = Contract(
         _derived("amount_to_customer_mean", "ratio", "amount against this customer's mean of 30 days before"),
         _derived("amount_to_merchant_mean", "ratio", "amount against this merchant's mean of the day"),
         _derived("velocity_jump", "ratio", "share of the customer's last 7 days' purchases made in the last hour"),
+        _derived("customer_speed", "km/h", "speed at which this customer came from the previous purchase's place"),
+        _derived("geolocation_risk_score", "score", "0 to 100: countries that differ, distance, speed since the last"),
         _batch("total_orders", "events", "purchases of this customer up to last midnight UTC", 0.0),
         _batch("avg_order_value", "minor units", "mean amount of this customer up to last midnight UTC"),
         _batch("return_rate", "share", "returned purchases among this customer's, as known last midnight UTC"),

@@ -72,7 +72,9 @@ def test_a_ratio_to_nothing_is_no_number() -> None:
     live = {
         name: np.array([6.0, 6.0]) for name in ("merchant_amount_mean_1d", "customer_count_1h", "customer_count_7d")
     }
-    frame = {**live, "amount": np.array([3.0, 3.0]), "customer_amount_mean_30d_before": np.array([0.0, np.nan])}
+    unknown = {f.name: np.full(2, np.nan) for f in STANDARD.of_kind(Kind.REQUEST, Kind.LIVE)}
+    live |= {"amount": np.array([3.0, 3.0]), "customer_amount_mean_30d_before": np.array([0.0, np.nan])}
+    frame = unknown | live
     columns = derived_features(STANDARD, frame)
     assert np.isnan(columns["amount_to_customer_mean"]).all()
     assert columns["amount_to_merchant_mean"].tolist() == [0.5, 0.5]
@@ -107,9 +109,11 @@ def test_a_row_gets_the_bits_that_a_frame_gets(data: st.DataObject) -> None:
         row |= {f.name: data.draw(_FLOAT) for f in contract.of_kind(Kind.LIVE)}
         row["event_time"] = data.draw(st.integers(-(2**45), 2**52))
         frame = {name: _cell(value, name) for name, value in row.items()}
+        columns = request_features(contract, frame)
         for feature in contract.of_kind(Kind.REQUEST):
             _same(formula(feature), row, frame)
-        row["amount"], frame["amount"] = 7.0, np.array([7.0])
+        row |= {name: float(column[0]) for name, column in columns.items()}
+        frame |= columns
         for feature in contract.of_kind(Kind.DERIVED):
             _same(formula(feature), row, frame)
 
