@@ -12,19 +12,21 @@ from fradect.adapters.feast_online import OnlineSnapshots
 from fradect.adapters.keys import ApiKeys
 from fradect.adapters.ledger_reads import LedgerReads
 from fradect.adapters.ledger_sql import SqlLedger
+from fradect.adapters.object_stores import open_store
 from fradect.adapters.places import Places
 from fradect.adapters.releases_folder import ReleasesFolder
+from fradect.adapters.shared_home import SharedHome
 from fradect.adapters.shared_sql import SqlMeasurements, open_shared
 from fradect.adapters.state_rebuild import log_end, rebuild
 from fradect.adapters.state_sqlite import SqliteState
 from fradect.adapters.vault import HomeVault
 from fradect.decide import Decider, Ports, Source
-from fradect.errors import InvalidInput
+from fradect.errors import FradectError, InvalidInput
 from fradect.judgement import Loaded
 from fradect.modules import MODULES, module_of
 from fradect.ports import BatchFeatures
 from fradect.reconcile import Reconciler
-from fradect.settings import Settings
+from fradect.settings import S3Access, Settings
 from fradect.turns import OwnThread
 from serving.batch import NoBatch
 from serving.champions import Champions
@@ -60,6 +62,8 @@ class Service:
         self._state = open_state(settings)
         self._closers.append(self._state.close)
         self._metrics = Metrics()
+        self._shared = shared_home(settings)
+        self._behind = ""
         self._reconciler = Reconciler(self._state, LedgerReads(self._ledger.engine))
         self._champions = Champions(ReleasesFolder(settings.home), self._batch_of, self._prepare)
         self._threads = OwnThread("live state"), OwnThread("feature store"), OwnThread("ledger")
@@ -70,6 +74,7 @@ class Service:
 
     def start(self) -> Wired:
         """Load the champions, bring the live state up to date, begin housekeeping. Takes as long as the log's tail."""
+        self._share()
         self._follow()
         self._show()
         self._housekeeping.start()
@@ -101,10 +106,22 @@ class Service:
     def _chores(self) -> tuple[Chore, ...]:
         return (
             Chore("following promotions", 1, self._follow),
+            Chore("following the shared store", 20, self._share),
             Chore("following keys", 4, self._keys.reload),
             Chore("showing measurements", 20, self._show),
             Chore("reconciling", 60, self._reconcile),
         )
+
+    def _share(self) -> None:
+        """Take over what was promoted elsewhere. Without the store the home's own releases go on deciding."""
+        said, self._behind = self._behind, ""
+        try:
+            if self._shared is not None:
+                self._shared.follow()
+        except FradectError as error:
+            self._behind = f"the shared store: {error}"
+            if self._behind != said:
+                log.warning(self._behind)
 
     def _follow(self) -> None:
         if self._champions.refresh():
@@ -142,7 +159,9 @@ class Service:
 
     def _not_ready(self) -> tuple[str, ...]:
         reasons = tuple(self._champions.reasons.values())
-        return reasons if self._champions.all() else (*reasons, "no release decides anything yet: promote one")
+        if self._champions.all():
+            return reasons
+        return (*reasons, self._behind or "no release decides anything yet: promote one")
 
 
 def open_state(settings: Settings) -> SqliteState:
@@ -153,6 +172,13 @@ def open_state(settings: Settings) -> SqliteState:
             f"FRADECT_STATE_URL={settings.state_url!r}: give sqlite:///<path>", field="FRADECT_STATE_URL"
         )
     return SqliteState(Path(url.database), MODULES.values())
+
+
+def shared_home(settings: Settings) -> SharedHome | None:
+    """The store that other machines share with this home, if there is one."""
+    if settings.store_url is None:
+        return None
+    return SharedHome(settings.home, open_store(settings.store_url, S3Access.from_env()))
 
 
 def now_micros() -> int:

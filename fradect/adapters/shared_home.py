@@ -7,14 +7,15 @@ from pathlib import Path
 from fradect.adapters.event_log import EventLog
 from fradect.adapters.log_mirror import GrownApart, LogMirror
 from fradect.adapters.mirror import Mirror
-from fradect.adapters.places import Places
 from fradect.adapters.releases_shared import SharedReleases
-from fradect.errors import Conflict, Unavailable
+from fradect.adapters.vault import HomeVault
+from fradect.errors import Conflict, FradectError, Refused, Unavailable
 from fradect.features.contract import Contract
 from fradect.modules import contract_of
 from fradect.objects import ObjectStore
 
 DERIVED = ("features", "offline")
+TABLES = "ip_ranges"  # that events were looked up in, and requests must be
 FACTS = (".json", ".md")  # of evidence: what lists show; plots and references are fetched with their release
 
 
@@ -67,6 +68,7 @@ class SharedHome:
             contracts[contract.name] = contract
         for contract in contracts.values():
             self.fetch_derived(module, tenant, contract)
+        self.mirror.pull(f"{TABLES}/{module}")
 
     def log(self, module: str, tenant: str) -> LogMirror:
         return LogMirror(self.mirror, EventLog(self.mirror.home, module, tenant))
@@ -92,17 +94,41 @@ class SharedHome:
                 self.mirror.push(f"{kind}/{module}/{tenant}/{folder}")
         for folder in _folders(home / "evidence"):
             self.mirror.push(f"evidence/{folder}")
+        self.mirror.push(f"{TABLES}/{module}")
         self.mirror.push(f"reports/{module}/{tenant}")
         self.releases.send(module, tenant)
 
     def follow(self) -> None:
-        """Take over what was promoted elsewhere: first all that deciding by it needs, the pointer last."""
+        """Take over what was promoted elsewhere: first all that deciding by it needs, the pointer last.
+
+        One that cannot be taken over keeps no other from it; the first such error is raised in the end.
+        """
+        errors = []
         for module, tenant, release_id in self.releases.follow():
-            release = self.releases.load(release_id)
-            self.log(module, tenant).pull()
-            places = Places(self.mirror.home, module, tenant)
-            self.mirror.pull(places.snapshots(release.contract).parent.relative_to(self.mirror.home).as_posix())
-            self.releases.take(module, tenant, release_id)
+            try:
+                self._take(module, tenant, release_id)
+            except FradectError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _take(self, module: str, tenant: str, release_id: str) -> None:
+        self.releases.load(release_id)
+        self.log(module, tenant).pull()
+        facts = EventLog(self.mirror.home, module, tenant).facts()
+        if facts is not None and facts.key_id is not None:
+            self._check_key(tenant, facts.key_id)
+        self.mirror.pull(f"{TABLES}/{module}")
+        self.releases.take(module, tenant, release_id)
+
+    def _check_key(self, tenant: str, key_id: str) -> None:
+        """A service under another key would not know the customers of the log by their tokens."""
+        file = self.mirror.home / "keys" / "vault.json"
+        if not file.is_file() or HomeVault(self.mirror.home).key_id != key_id:
+            raise Refused(
+                f"personal fields of tenant {tenant!r} are sealed under another key than this home's: bring {file} "
+                "from the home that imported them, then start again"
+            )
 
 
 def _folders(root: Path) -> list[str]:

@@ -22,7 +22,7 @@ def serve(
     """
     signal.signal(signal.SIGTERM, _interrupt)
     settings, console = Settings.from_env(), Console(stderr=True)
-    if not any((settings.home / "releases" / "champions").glob("*/*.json")):
+    if settings.store_url is None and not any((settings.home / "releases" / "champions").glob("*/*.json")):
         console.print("No release is champion yet: `fradect pipeline` makes one; waiting for it.")
     running = start(settings, log)
     console.print(f"[bold]{running.url}[/bold] answers; Ctrl-C stops it")
