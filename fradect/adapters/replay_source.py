@@ -23,6 +23,7 @@ from fradect.features.held import Learnt
 from fradect.features.layout import Layout
 from fradect.features.past_snapshots import PastSnapshots, SnapshotRows
 from fradect.features.replay import Stretch
+from fradect.features.replay_inputs import PastEvent, PastOutcome
 from fradect.features.request import fields_read
 from fradect.modules.declaration import FieldType, Module
 from fradect.types import Event
@@ -98,6 +99,34 @@ class ReplaySource:
             raise NotFound(f"no snapshots at {path}: run the materialise stage first")
         return PastSnapshots(self._module, self._contract, _snapshot_rows(path if names else None, names))
 
+    def event(self, seq: int, names: Sequence[str]) -> PastEvent | None:
+        """Of the port PastLog, as the two after it."""
+        found = self._past(names, "seq = ?", [seq])
+        return found[0] if found else None
+
+    def events_of(self, field: str, key: str, names: Sequence[str], until: int) -> list[PastEvent]:
+        return self._past(names, f"{quoted(field)} = ? AND seq <= ?", [key, until])
+
+    def outcomes_of(self, field: str, key: str, kind: str, until: int) -> list[PastOutcome]:
+        paths = self._places.outcomes()
+        if not paths:
+            return []
+        with connect(self._places.home) as duck:
+            number = _number(duck, paths)
+            query = (
+                f"SELECT epoch_us(e.event_time), epoch_us(o.known_at), {number}, o.value FROM {files(paths)} o "
+                f"JOIN {files(self._places.events())} e ON o.seq = e.seq WHERE e.{quoted(field)} = ? AND o.kind = ? "
+                f"AND {number} <= ? AND o.value IS NOT NULL ORDER BY {number}"
+            )
+            return [PastOutcome(*row) for row in duck.execute(query, [key, kind, until]).fetchall()]
+
+    def _past(self, names: Sequence[str], condition: str, values: list[str | int]) -> list[PastEvent]:
+        named = "".join(f", {_plain(self._module, name)}" for name in names)
+        query = f"SELECT epoch_us(event_time), seq{named} FROM {files(self._places.events())} WHERE {condition}"
+        with connect(self._places.home) as duck:
+            rows = duck.execute(f"{query} ORDER BY seq", values).fetchall()
+        return [PastEvent(time, seq, dict(zip(names, rest, strict=True))) for time, seq, *rest in rows]
+
     def _one(self, duck: duckdb.DuckDBPyConnection, what: str, condition: str) -> tuple[Any, ...]:
         found = duck.execute(f"SELECT {what} FROM {files(self._places.events())} WHERE {condition}").fetchall()
         return tuple(found[0])
@@ -119,8 +148,7 @@ class ReplaySource:
         if not kinds or not paths:
             return
         with connect(self._places.home) as duck:
-            held = {str(name) for (name, *_) in duck.execute(f"DESCRIBE SELECT * FROM {files(paths)}").fetchall()}
-        number = "coalesce(o.number, o.seq)" if "number" in held else "o.seq"
+            number = _number(duck, paths)
         keys = "".join(f", e.{quoted(name)}" for name in self._keys)
         wanted = ", ".join(f"'{kind}'" for kind in kinds)
         query = (
@@ -151,6 +179,12 @@ class ReplaySource:
             groups = [i for i in range(file.num_row_groups) if _holds(file.metadata.row_group(i), between)]
             for batch in file.iter_batches(PORTION, row_groups=groups, columns=["seq", "event_time", *names]):
                 yield from _rows_of(_inside(batch, between), names)
+
+
+def _number(duck: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> str:
+    """An outcome's own number; that of its event where files are older than such numbers."""
+    held = {str(name) for (name, *_) in duck.execute(f"DESCRIBE SELECT * FROM {files(paths)}").fetchall()}
+    return "coalesce(o.number, o.seq)" if "number" in held else "o.seq"
 
 
 def _plain(module: Module, name: str) -> str:

@@ -16,10 +16,12 @@ from fradect.adapters.snapshot_store import build_snapshots
 from fradect.adapters.training_store import training_set
 from fradect.errors import Conflict
 from fradect.features import moment
-from fradect.features.contract import Aggregate
+from fradect.features.contract import Aggregate, Kind
 from fradect.features.held import Learnt
 from fradect.features.live import Reader, Snapshot
 from fradect.features.replay import LivePath, ReplayReport, ReplayState, Stretch, replay
+from fradect.features.replay_inputs import Inputs, inputs_of
+from fradect.features.replay_inputs import moment as told
 from fradect.modules import contract_of, module_of
 from fradect.ports import BatchFeatures
 from fradect.types import DAY, HOUR, Event
@@ -235,3 +237,41 @@ def test_a_state_rebuilt_from_a_stale_log_is_found(case: Case, lost: int) -> Non
 
 def _found(report: ReplayReport) -> dict[str, int]:
     return {name: many for name, many in report.by_feature.items() if many}
+
+
+# What a person is shown of a mismatch.
+
+
+def _inputs(case: Case, report: ReplayReport, feature: str) -> Inputs:
+    example = next(example for example in report.examples if example.feature == feature)
+    return inputs_of(example, case.reader.contract, case.reader.layout, case.source, case.source.snapshots())
+
+
+def test_both_sides_of_every_window_are_read_alike(case: Case) -> None:
+    """With every row of history changed, each feature has an example, and no entry of it differs."""
+    rows = [(seq, (np.frombuffer(row) + 1).tobytes()) for seq, row in case.stretch().history]
+    plenty = [
+        row if seq > 650 else original
+        for row, original, seq in zip(rows, case.stretch().history, range(1, N + 1), strict=True)
+    ]
+    report = case.play(replace(case.stretch(), history=plenty))
+    assert len(report.examples) > 40
+    for example in report.examples:
+        found = _inputs(case, report, example.feature)
+        kind = case.reader.contract.feature(example.feature).kind
+        assert found.entries, example.feature
+        if kind in (Kind.LIVE, Kind.REQUEST):
+            assert not [entry for entry in found.entries if entry.differs], (example.feature, found.entries)
+
+
+def test_the_dropped_event_is_shown(case: Case) -> None:
+    dropped = next(event for seq, event in case.stretch().events if seq == 50)
+    events = [(seq, event) for seq, event in case.stretch().events if seq != 50]
+    report = case.play(replace(case.stretch(), events=events))
+    found = _inputs(case, report, "customer_count_30d")
+    wrong = [entry for entry in found.entries if entry.differs]
+    assert [(entry.what, entry.live, entry.history) for entry in wrong] == [
+        (f"{told(dropped.event_time)}, number 50", None, "an event")
+    ]
+    assert str(dropped.fields["customer_id"]) in found.looked_at
+    assert found.conclusion.startswith("1 of ")
