@@ -190,7 +190,8 @@ class KafkaLetters:
     """Dead letters to `<topic>.dead`: the message as it came, what is wrong with it in its headers."""
 
     def __init__(self, url: KafkaUrl) -> None:
-        self._producer = Producer({**url.settings, "acks": "all", "enable.idempotence": True}, logger=log)
+        timeout = round(_ACKED * 1000 * 2 / 3)  # the producer gives up before we do
+        self._producer = Producer({**url.settings, "acks": "all", "message.timeout.ms": timeout}, logger=log)
 
     def bury(self, letters: Sequence[Letter]) -> None:
         failures: list[str] = []
@@ -210,7 +211,6 @@ class KafkaLetters:
         except (BufferError, KafkaException) as error:
             raise Unavailable(f"dead letters were not accepted ({type(error).__name__})") from error
         if failures or waiting:
-            self._producer.purge()
             raise Unavailable(f"dead letters were not accepted: {(failures or ['no answer'])[0]}")
 
     def close(self) -> None:

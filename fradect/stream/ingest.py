@@ -4,17 +4,16 @@ last one before a crash: what was stored is not delivered again, what was not is
 
 import logging
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 
-from fradect.errors import Conflict, Unavailable
+from fradect.errors import Conflict
 from fradect.faults import Reason
 from fradect.intake import Reject, Terms
 from fradect.mapping import Mapping as Rules
 from fradect.stream.judging import judge, message_of
+from fradect.stream.patience import Patience, Stopped, complain
 from fradect.stream.ports import (
     DeadLetters,
     Delivery,
@@ -34,11 +33,9 @@ from fradect.stream.ports import (
 from fradect.stream.settling import News, as_message, contradiction, news_of
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 MOST_WAITING = 500  # outcomes without their event that are looked at in one go
 _PAGES = 4
-_PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds, when something is away; the last one for ever
 _POLL = 0.5
 
 
@@ -94,14 +91,17 @@ class Ingest:
         self._told = (time.monotonic(), 0)
         self._revisited = float("-inf")
         self._after = ""
+        self._buried: set[Place] = set()
         self._stop: Callable[[], bool] = lambda: False
+        self._patiently = Patience(tools.source.rest, self._stop, self._trouble)
 
     def run(self, once: bool = False, stop: Callable[[], bool] = lambda: False) -> Progress:
         """Stops after the delivery in hand. Trouble with database, broker or state is waited out, for ever."""
         self._stop = stop
+        self._patiently = Patience(self._tools.source.rest, stop, self._trouble)
         try:
             self._go(once)
-        except _Stopped:
+        except Stopped:
             log.warning("stopped while something was away")
         return self._report(at_once=True)
 
@@ -117,6 +117,7 @@ class Ingest:
         self._patiently(self._tools.confirm)
 
     def _hold(self, delivery: Delivery) -> None:
+        self._buried.clear()
         try:
             self._take(delivery)
         except Fenced as fenced:
@@ -134,8 +135,11 @@ class Ingest:
         """Store a delivery; where the code breaks, its halves, down to the one row that breaks it."""
         while not self._stop():
             try:
-                self._patiently(lambda: self._once(delivery))
-            except (Fenced, _Stopped):
+                news = self._patiently(partial(self._judged, delivery))
+                learnt = self._patiently(partial(self._stored, news, delivery))
+                self._learn(learnt)
+                self._tools.at("learnt")
+            except (Fenced, Stopped):
                 raise
             except Exception as error:  # a bug must cost one row, never the stream
                 if delivery.size > 1:
@@ -149,9 +153,9 @@ class Ingest:
             else:
                 return
 
-    def _once(self, delivery: Delivery) -> None:
+    def _stored(self, news: News, delivery: Delivery) -> list[Learnt]:
+        """What the live state has still to learn, once numbers are given and everything is durable."""
         tools = self._tools
-        news = self._judged(delivery)
         numbers = tools.state.apply_many([event for event, _ in news.events])
         tools.at("applied")
         settled = self._settled(news, numbers, delivery)
@@ -161,8 +165,7 @@ class Ingest:
         self._counts["events"] += len(news.events)
         self._counts["outcomes"] += len(news.sayings)
         self._counts["repeated"] += news.repeated
-        self._learn([learnt for learnt, _ in settled.learnt])
-        tools.at("learnt")
+        return [learnt for learnt, _ in settled.learnt]
 
     def _judged(self, delivery: Delivery) -> News:
         """What is news in a delivery. What was refused is tried again, and buried once it has had its tries."""
@@ -170,7 +173,8 @@ class Ingest:
         while True:
             judged = judge(delivery, self._mapping, replace(self._terms, now=_now()))
             news = news_of(judged, self._tools.store)
-            rejects = [(refusal.place, refusal.reject) for refusal in judged.refused] + news.refused
+            refused = [(refusal.place, refusal.reject) for refusal in judged.refused] + news.refused
+            rejects = [(place, reject) for place, reject in refused if place not in self._buried]
             self._tools.at("judged")
             if not rejects:
                 return news
@@ -189,7 +193,8 @@ class Ingest:
         self, delivery: Delivery, rejects: Iterable[tuple[Place, Reject]], tried: Mapping[Place, tuple[int, int]]
     ) -> None:
         letters = [Letter(place, reject, message_of(delivery, place), *tried[place]) for place, reject in rejects]
-        self._tools.dead.bury(letters)
+        self._patiently(lambda: self._tools.dead.bury(letters))
+        self._buried.update(letter.place for letter in letters)
         self._counts["dead"] += len(letters)
         self._tools.at("buried")
 
@@ -241,10 +246,10 @@ class Ingest:
             return
         try:
             self._patiently(lambda: self._tools.state.learn(outcomes))
-        except (Fenced, _Stopped):
+        except (Fenced, Stopped):
             raise
         except Exception as error:  # noqa: BLE001  they stay marked as not learnt, and are told again
-            _complain("outcomes could not be learnt", error)
+            complain("outcomes could not be learnt", error)
             return
         self._tools.at("told")
         self._patiently(lambda: self._tools.store.mark_learnt([learnt.number for learnt in outcomes]))
@@ -279,7 +284,7 @@ class Ingest:
         """Count a row's failure; True once it has had its tries and is buried."""
         place = next(place for portion in delivery.portions for place in portion.places)
         attempts, first_seen = self._tools.store.tried([place], _now())[place]
-        _complain(f"{place} failed, attempt {attempts}", error)
+        complain(f"{place} failed, attempt {attempts}", error)
         if attempts < self._options.bug_tries:
             return False
         reason = Reason.DUPLICATE if isinstance(error, Conflict) else Reason.FAILED
@@ -296,27 +301,15 @@ class Ingest:
         try:
             judged = judge(delivery, self._mapping, self._terms)
         except Exception as error:  # noqa: BLE001  what breaks judging never arrived
-            _complain("nothing to withdraw", error)
+            complain("nothing to withdraw", error)
             return
         known = self._tools.store.known([event.event_id for event, _ in judged.events])
         for event, _ in judged.events:
             if event.event_id not in known:
                 self._tools.state.withdraw_id(event.tenant_id, event.module, event.event_id)
 
-    def _patiently(self, do: Callable[[], T]) -> T:
-        """Again and again while something is away."""
-        pauses = iter(_PAUSES)
-        pause = 0.0
-        while True:
-            try:
-                return do()
-            except Unavailable as error:
-                pause = next(pauses, pause)
-                log.warning("waiting: %s", error)
-                self._report(trouble=str(error))
-                if self._stop():
-                    raise _Stopped from error
-                self._tools.source.rest(pause)
+    def _trouble(self, what: str) -> None:
+        self._report(trouble=what)
 
     def _report(self, at_once: bool = False, trouble: str = "") -> Progress:
         now, (then, before) = time.monotonic(), self._told
@@ -326,15 +319,6 @@ class Ingest:
             self._told = (now, self._counts["events"])
             self._tools.tell(progress)
         return progress
-
-
-class _Stopped(Exception):
-    """Told to stop while waiting for something that is away: what is in hand is delivered again next time."""
-
-
-def _complain(what: str, error: Exception) -> None:
-    """Where it broke; never an error's message, which may repeat what is personal."""
-    log.error("%s: %s\n%s", what, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
 
 
 def _stands_already(heard: Heard | None) -> bool:

@@ -1,0 +1,210 @@
+"""A small shop's stream: its messages, a live state in a file, and an ingestion put together from parts."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from fradect.adapters.event_log import EventLog
+from fradect.adapters.logged_events import LoggedEvents
+from fradect.adapters.shared_sql import open_shared
+from fradect.adapters.sql_events import SqlEvents
+from fradect.adapters.stream_sql import SqlStreamStore
+from fradect.adapters.tables import outcomes, stream_events, stream_offsets
+from fradect.adapters.vault import HomeVault
+from fradect.errors import Unavailable
+from fradect.intake import Terms
+from fradect.mapping import Mapping
+from fradect.stream import Delivery, Ingest, Kind, Learnt, Letter, Message, Options, Part, Place, Portion, Source, Tools
+from fradect.types import Event
+from tests.adapters.factories_import import row, rules
+
+SHOP = ("shop", "ecommerce")
+DEFAULTS = Options()
+
+
+def message(i: int, **given: Any) -> bytes:
+    """Purchase `i` as a producer would send it."""
+    made = row(i, **given)
+    return json.dumps({name: value for name, value in made.items() if value != ""}).encode()
+
+
+def verdict(
+    i: int, value: bool = True, kind: str = "fraud", known_at: str = "2024-03-20T12:00:00Z", **more: Any
+) -> bytes:
+    """What became known of purchase `i`."""
+    return json.dumps({"event_id": f"t{i}", "kind": kind, "value": value, "known_at": known_at, **more}).encode()
+
+
+class FileState:
+    """The live state's side of a stream: numbers by event id and outcomes learnt, durable in a file of its own."""
+
+    def __init__(self, path: Path | str = ":memory:") -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS arrived (event_id TEXT PRIMARY KEY, seq INTEGER, happened INTEGER)"
+        )
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS learnt (event_id TEXT, kind TEXT, value INTEGER, number INTEGER, "
+            "PRIMARY KEY (event_id, kind))"
+        )
+        self._db.execute("CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY, last INTEGER)")
+        self._db.execute("INSERT OR IGNORE INTO counter VALUES (1, 0)")
+
+    def apply_many(self, events: Sequence[Event]) -> list[int]:
+        return [self._apply(event) for event in events]
+
+    def reserve(self, _tenant_id: str, _module: str, count: int) -> int:
+        query = "UPDATE counter SET last = last + ? RETURNING last"
+        return int(self._db.execute(query, (count,)).fetchone()[0]) - count + 1
+
+    def learn(self, told: Sequence[Learnt]) -> None:
+        rows = [(o.event.event_id, str(o.kind), o.value, o.number) for o in told]
+        self._db.executemany("INSERT OR IGNORE INTO learnt VALUES (?, ?, ?, ?)", rows)
+
+    def withdraw_id(self, _tenant_id: str, _module: str, event_id: str) -> None:
+        self._db.execute("DELETE FROM arrived WHERE event_id = ?", (event_id,))
+
+    def numbers(self) -> dict[str, int]:
+        return dict(self._db.execute("SELECT event_id, seq FROM arrived").fetchall())
+
+    def learnt(self) -> dict[tuple[str, str], tuple[bool, int]]:
+        rows = self._db.execute("SELECT event_id, kind, value, number FROM learnt").fetchall()
+        return {(event_id, kind): (bool(value), number) for event_id, kind, value, number in rows}
+
+    def _apply(self, event: Event) -> int:
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            query = "SELECT seq FROM arrived WHERE event_id = ?"
+            found = self._db.execute(query, (event.event_id,)).fetchone()
+            if found is None:
+                seq = self.reserve(event.tenant_id, event.module, 1)
+                self._db.execute("INSERT INTO arrived VALUES (?, ?, ?)", (event.event_id, seq, event.event_time))
+            self._db.execute("COMMIT")
+        return seq if found is None else int(found[0])
+
+
+@dataclass
+class ListSource:
+    """Messages that are there from the start, handed out so many at a time, positions kept by the store."""
+
+    positions: Callable[[], dict[Part, int]]
+    events: list[bytes | None]
+    outcomes: list[bytes | None] = field(default_factory=list)
+    most: int = 5
+    recovered: int = 0
+    rested: list[float] = field(default_factory=list)
+
+    def poll(self, _seconds: float) -> Delivery | None:
+        stored = self.positions()
+        portions, starts, ends = [], {}, {}
+        for kind, rows in ((Kind.EVENTS, self.events), (Kind.OUTCOMES, self.outcomes)):
+            part = (str(kind), 0)
+            at = stored.get(part, 0)
+            some = rows[at : at + self.most]
+            places = [Place(*part, at + i) for i in range(len(some))]
+            if some:
+                portions.append(Portion(kind, places, [Message(None, value) for value in some]))
+                starts[part], ends[part] = stored.get(part), at + len(some)
+        return Delivery(tuple(portions), starts, ends) if portions else None
+
+    def rest(self, seconds: float) -> None:
+        self.rested.append(seconds)
+
+    def recover(self) -> None:
+        self.recovered += 1
+
+    is_caught_up = True
+
+    def lag(self) -> dict[Part, int]:
+        return {}
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Letters:
+    """Dead letters in a list; the first `failures` burials fail."""
+
+    buried: list[Letter] = field(default_factory=list)
+    failures: int = 0
+
+    def bury(self, letters: Sequence[Letter]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("the broker is away")
+        self.buried += letters
+
+    def told(self) -> list[tuple[str, int, str, str, int]]:
+        return [(x.place.topic, x.place.offset, str(x.reject.reason), x.reject.field, x.attempts) for x in self.buried]
+
+
+@dataclass
+class Shop:
+    """Everything that an ingestion of the shop needs, in a home of its own."""
+
+    home: Path
+    shared: sa.Engine
+    stored: SqlEvents
+    logged: LoggedEvents
+    log: EventLog
+    state: FileState
+    mapping: Mapping = field(default_factory=rules)
+    letters: Letters = field(default_factory=Letters)
+
+    def store(self, source: str = "test") -> SqlStreamStore:
+        return SqlStreamStore(self.shared, self.stored, self.logged, SHOP, source)
+
+    def ingest(self, source: Source, options: Options = DEFAULTS, **tools: Any) -> Ingest:
+        given = {"store": self.store(), "state": self.state, "dead": self.letters} | tools
+        terms = Terms(time.time_ns() // 1000, None, HomeVault(self.home), {})
+        return Ingest(self.mapping, terms, Tools(source=source, **given), options)
+
+    def take(self, events: list[bytes | None], told: list[bytes | None] | None = None, **given: Any) -> ListSource:
+        """These messages from where the store left off, until there are no more."""
+        source = ListSource(self.store().positions, events, told or [], given.pop("most", 5))
+        self.ingest(source, **given).run(once=True)
+        return source
+
+    def rows(self, table: sa.Table, *columns: str) -> list[tuple[Any, ...]]:
+        with self.shared.connect() as connection:
+            return sorted(tuple(row) for row in connection.execute(sa.select(*(table.c[name] for name in columns))))
+
+    def events(self) -> dict[str, int]:
+        return dict(self.rows(stream_events, "event_id", "seq"))
+
+    def outcomes(self) -> dict[tuple[str, str], tuple[bool, int | None]]:
+        found = self.rows(outcomes, "event_id", "kind", "value", "number")
+        return {(event_id, kind): (value, number) for event_id, kind, value, number in found}
+
+    def positions(self) -> list[tuple[Any, ...]]:
+        return self.rows(stream_offsets, "topic", "partition", "position")
+
+    def check(self) -> None:
+        """No gap, no double: SQL and state tell the same, every number is given once."""
+        assert self.events().items() <= self.state.numbers().items()
+        told = {about: what for about, what in self.outcomes().items() if what[1] is not None}
+        assert self.state.learnt() == told
+        numbers = [*self.state.numbers().values(), *(number for _, number in told.values())]
+        assert len(set(numbers)) == len(numbers)
+
+
+@contextmanager
+def open_shop(home: Path) -> Iterator[Shop]:
+    url = f"sqlite:///{home}/ledger.db"
+    shared = open_shared(url)
+    stored, log = SqlEvents(url, shared), EventLog(home, "ecommerce", "shop")
+    logged = LoggedEvents(log)
+    try:
+        yield Shop(home, shared, stored, logged, log, FileState(home / "state-double.db"))
+    finally:
+        logged.close()
+        stored.close()
+        shared.dispose()
