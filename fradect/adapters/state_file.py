@@ -1,0 +1,216 @@
+"""The SQLite file that holds a live state: its tables, the statements on one scope, and whose turn it is.
+
+`held` has a row for each entity's key, in the bytes of fradect/features/held.py. `markers` knows events by id, and
+`waiting` those of them that are not confirmed, with their keys. `learnt` knows outcomes by kind and event.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fradect.adapters.state_parts import NOTHING, PARTS, Draft, numbered, pack_keys, raw
+from fradect.errors import Refused, Unavailable
+from fradect.features.held import Held
+from fradect.features.layout import EntityLayout, Layout
+
+_KEY = "scope INTEGER NOT NULL, entity TEXT NOT NULL, key BLOB NOT NULL"
+_PARTS = ", ".join(f"{name} BLOB NOT NULL DEFAULT x''" for name in PARTS)
+HELD = f"({_KEY}, {_PARTS}, PRIMARY KEY (scope, entity, key)) WITHOUT ROWID"
+MARKERS = (
+    "(scope INTEGER NOT NULL, event_id BLOB NOT NULL, seq INTEGER NOT NULL, time INTEGER NOT NULL, "
+    "newest INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (scope, event_id)) WITHOUT ROWID"
+)
+_TABLES = {
+    "scopes": "(id INTEGER PRIMARY KEY, tenant_id TEXT NOT NULL, module TEXT NOT NULL, "
+    "digest TEXT NOT NULL DEFAULT '', last_seq INTEGER NOT NULL DEFAULT 0, newest INTEGER NOT NULL DEFAULT 0, "
+    "confirmed_seq INTEGER NOT NULL DEFAULT 0, log_seq INTEGER NOT NULL DEFAULT 0, UNIQUE (tenant_id, module))",
+    "held": HELD,
+    "markers": MARKERS,
+    "waiting": "(scope INTEGER NOT NULL, seq INTEGER NOT NULL, event_id BLOB NOT NULL, since INTEGER NOT NULL, "
+    "keys BLOB NOT NULL, PRIMARY KEY (scope, seq)) WITHOUT ROWID",
+    "learnt": "(scope INTEGER NOT NULL, kind TEXT NOT NULL, event_id BLOB NOT NULL, time INTEGER NOT NULL, "
+    "PRIMARY KEY (scope, event_id, kind)) WITHOUT ROWID",
+}
+_LASTING = ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "wal_autocheckpoint=8000")
+_PASSING = ("journal_mode=MEMORY", "synchronous=OFF", "cache_size=-262144", "locking_mode=EXCLUSIVE")
+_MOST_ENTITIES = 32
+
+_COLUMNS = ", ".join(PARTS)
+_APPEND = (
+    "INSERT INTO held (scope, entity, key, rows, fresh) VALUES {} ON CONFLICT (scope, entity, key) DO UPDATE SET "  # noqa: S608
+    "rows = CAST(rows || excluded.rows AS BLOB), fresh = CAST(fresh || excluded.fresh AS BLOB) "
+    f"RETURNING entity, {_COLUMNS}"
+)
+_APPENDS = tuple(_APPEND.format(", ".join(["(?, ?, ?, ?, ?)"] * n)) for n in range(1, _MOST_ENTITIES + 1))
+_SELECT = f"SELECT {_COLUMNS} FROM held WHERE scope = ? AND entity = ? AND key = ?"  # noqa: S608
+REPLACE = "INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_DELETE = "DELETE FROM held WHERE scope = ? AND entity = ? AND key = ?"
+_NUMBER = (
+    "UPDATE scopes SET last_seq = last_seq + 1, newest = max(newest, ?) WHERE id = ? AND digest = ? "
+    "RETURNING last_seq, newest, confirmed_seq"
+)
+_PLACE = (
+    "UPDATE scopes SET last_seq = max(last_seq, ?), newest = max(newest, ?) WHERE id = ? AND digest = ? "
+    "RETURNING ?, newest, confirmed_seq"
+)
+
+
+@dataclass(slots=True)
+class Scope:
+    """A tenant's part of a module in this file, as this process has adopted it."""
+
+    id: int
+    tenant_id: str
+    module: str
+    layout: Layout
+    entities: Mapping[str, EntityLayout]
+
+    @classmethod
+    def of(cls, number: int, tenant_id: str, layout: Layout) -> "Scope":
+        if len(layout.entities) > _MOST_ENTITIES:
+            raise Refused(
+                f"{layout.module}: windows over more than {_MOST_ENTITIES} entities; contracts must share some"
+            )
+        return cls(number, tenant_id, layout.module, layout, {entity.entity: entity for entity in layout.entities})
+
+
+class StateFile:
+    """One connection, which threads take turns with. Errors of SQLite come out as Unavailable."""
+
+    def __init__(self, path: Path | str, *, scratch: bool, wait: float) -> None:
+        self.path = path
+        self.turn = threading.RLock()
+        self._together = False
+        if isinstance(path, Path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.db = sqlite3.connect(
+                path, timeout=wait, isolation_level=None, check_same_thread=False, cached_statements=512
+            )
+            for pragma in _PASSING if scratch else _LASTING:
+                self.db.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error as error:
+            raise self._trouble(error) from error
+        self._prepare()
+
+    def close(self) -> None:
+        with self.turn:
+            self.db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One atomic step; others wait for their turn."""
+        with self.turn:
+            if self._together:
+                yield self.db
+                return
+            try:
+                self.db.execute("BEGIN IMMEDIATE")
+                yield self.db
+                self.db.execute("COMMIT")
+            except BaseException as error:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise self._trouble(error) from error
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Statements that see one moment."""
+        with self.turn:
+            is_first = not self.db.in_transaction
+            try:
+                if is_first:
+                    self.db.execute("BEGIN")
+                yield self.db
+            except sqlite3.Error as error:
+                raise self._trouble(error) from error
+            finally:
+                if is_first and self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Every step inside is one transaction, and this thread's alone."""
+        with self.transaction():
+            self._together = True
+            try:
+                yield
+            finally:
+                self._together = False
+
+    def held(self, scope: Scope, entity: str, key: bytes) -> Held:
+        row = self.db.execute(_SELECT, (scope.id, entity, key)).fetchone()
+        return NOTHING if row is None else Held(*row)
+
+    def replace(self, scope: Scope, entity: str, key: bytes, held: Held) -> None:
+        if held:
+            parts = (held.rows, held.fresh, held.tiles, held.outcomes, held.matured)
+            self.db.execute(REPLACE, (scope.id, entity, key, *parts))
+        else:
+            self.db.execute(_DELETE, (scope.id, entity, key))
+
+    def append(self, scope: Scope, made: Sequence[Draft], seq: int) -> dict[str, Held | None]:
+        """Append to every key; what they hold then."""
+        seen: dict[str, Held | None] = dict.fromkeys(scope.entities)
+        if not made:
+            return seen
+        number = seq.to_bytes(8, "little")
+        values: list[object] = []
+        for entity, key, blank in made:
+            row = numbered(blank, number)
+            values += (scope.id, entity.entity, key, row if entity.exact else b"", row if entity.tiles else b"")
+        for entity_name, *parts in self.db.execute(_APPENDS[len(made) - 1], values).fetchall():
+            seen[entity_name] = Held(*parts)
+        return seen
+
+    def seen(self, scope: Scope, made: Sequence[Draft]) -> dict[str, Held | None]:
+        seen: dict[str, Held | None] = dict.fromkeys(scope.entities)
+        for entity, key, _ in made:
+            seen[entity.entity] = self.held(scope, entity.entity, key)
+        return seen
+
+    def number(self, scope: Scope, event_time: int, seq: int | None) -> tuple[int, int, int] | None:
+        """The event's number (a new one without `seq`), the newest time and the confirmed mark; None when another
+        process keeps the scope as another layout by now."""
+        digest = scope.layout.digest
+        if seq is None:
+            found = self.db.execute(_NUMBER, (event_time, scope.id, digest)).fetchone()
+        else:
+            found = self.db.execute(_PLACE, (seq, event_time, scope.id, digest, seq)).fetchone()
+        return None if found is None else (found[0], found[1], found[2])
+
+    def mark(self, scope: Scope, event_id: str, place: tuple[int, int, int], digest: bytes) -> None:
+        """Remember the event by its number, its time, and the newest time by then."""
+        self.db.execute("INSERT INTO markers VALUES (?, ?, ?, ?, ?, ?)", (scope.id, raw(event_id), *place, digest))
+
+    def wait(self, scope: Scope, seq: int, event_id: str, since: int, made: Sequence[Draft]) -> None:
+        self.db.execute(
+            "INSERT INTO waiting VALUES (?, ?, ?, ?, ?)", (scope.id, seq, raw(event_id), since, pack_keys(made))
+        )
+
+    def clear(self, scope_id: int) -> None:
+        for table in _TABLES.keys() - {"scopes"}:
+            self.db.execute(f"DELETE FROM {table} WHERE scope = ?", (scope_id,))  # noqa: S608  our own names
+
+    def _prepare(self) -> None:
+        """Make the tables; what an older version left is thrown away, since the log gives it back."""
+        with self.transaction() as db:
+            found = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
+            wanted = {name: f"CREATE TABLE {name} {columns}" for name, columns in _TABLES.items()}
+            if dict(found) == wanted:
+                return
+            for name, _ in found:
+                db.execute(f"DROP TABLE {name}")
+            for statement in wanted.values():
+                db.execute(statement)
+
+    def _trouble(self, error: sqlite3.Error) -> Unavailable:
+        return Unavailable(
+            f"the live state in {self.path} does not answer ({error}): try again; a damaged file may be removed, the "
+            "log gives it back"
+        )

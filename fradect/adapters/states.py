@@ -1,0 +1,116 @@
+"""The live state as every adapter keeps it, and which adapter a URL chooses."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from fradect.adapters.state_parts import Filling, Mark, Size, Waiting
+from fradect.adapters.state_sqlite import SqliteState
+from fradect.errors import InvalidInput
+from fradect.features.held import Held, Learnt
+from fradect.features.layout import Layout
+from fradect.ports import Arrival
+from fradect.types import Event
+
+
+class States(Protocol):
+    """Scopes, each a (tenant, module), in one place that many threads and processes share.
+
+    A number is never given twice in a scope, whatever happens to its contents. Unavailable when the place does not
+    answer, and for what needs a layout in a scope that this process has not adopted, or another has adopted otherwise.
+    """
+
+    def adopt(self, tenant_id: str, layout: Layout) -> bool:
+        """Use this layout for the scope from now on. False when what was there was of another layout, or nothing:
+        it is empty then but for its numbers, and has to be rebuilt."""
+        ...
+
+    def arrive(self, event: Event) -> Arrival:
+        """As fradect.ports.LiveState: number, append and read in one atomic step, once for each event id."""
+        ...
+
+    def read(self, event: Event, seq: int) -> Arrival:
+        """What the event sees under this number, by what is there now; nothing is appended."""
+        ...
+
+    def withdraw(self, event: Event) -> None:
+        """Undo an arrival and free its id; one that is confirmed stays, since its event is in the log."""
+        ...
+
+    def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None:
+        """The same by id alone, for arrivals whose request is gone."""
+        ...
+
+    def apply(self, event: Event, seq: int | None = None) -> int:
+        """Append an event that nobody waits for, once for each id; its number. With `seq`, it is an event of the log
+        which takes its place among those that came after it."""
+        ...
+
+    def apply_many(self, events: Sequence[Event]) -> list[int]:
+        """The same for several without numbers; each one's step is atomic."""
+        ...
+
+    def learn(self, outcomes: Sequence[Learnt]) -> None:
+        """Take outcomes in, once for each event and kind."""
+        ...
+
+    def reserve(self, tenant_id: str, module: str, count: int, at_least: int = 0) -> int:
+        """The first of `count` numbers, after `at_least`, that nobody else gets. Needs no adoption."""
+        ...
+
+    def known(self, tenant_id: str, module: str, event_ids: Sequence[str]) -> set[str]:
+        """Which of the events arrived, as far as that is remembered (a week)."""
+        ...
+
+    def unconfirmed(self, tenant_id: str, module: str) -> list[Waiting]:
+        """Arrivals that are not known to be in the log, in order of numbers."""
+        ...
+
+    def confirm(self, tenant_id: str, module: str, seq: int) -> None:
+        """Every arrival up to this number has its event in the log."""
+        ...
+
+    def confirm_exactly(self, tenant_id: str, module: str, seq: int, waiting: int) -> bool:
+        """The same, if so many arrivals wait up to it; False, and nothing, when some came or went meanwhile."""
+        ...
+
+    def confirmed(self, tenant_id: str, module: str) -> int: ...
+
+    def mark(self, tenant_id: str, module: str) -> Mark:
+        """Needs no adoption; zeros for a scope that was never used."""
+        ...
+
+    def now(self) -> int:
+        """The clock that `Waiting.since` is told by, microseconds."""
+        ...
+
+    def refill(self, tenant_id: str, layout: Layout, filling: Filling) -> Mark:
+        """Adopt the layout and replace all that the scope holds at once; what reads meanwhile sees the old or
+        nothing (Unavailable), never a mixture."""
+        ...
+
+    def sweep(self) -> int:
+        """Remove some of what nothing can reach any more from adopted scopes; how much. For now and then."""
+        ...
+
+    def settle_all(self, tenant_id: str, module: str) -> None:
+        """Settle every key, so that two states can be compared."""
+        ...
+
+    def dump(self, tenant_id: str, module: str) -> Iterator[tuple[str, str, Held]]:
+        """Entity, key and what is held, in order."""
+        ...
+
+    def size(self, tenant_id: str, module: str) -> Size: ...
+
+    def close(self) -> None: ...
+
+
+def open_state(url: str) -> States:
+    """The live state that a URL chooses: sqlite:///<path>. InvalidInput for others."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        raise InvalidInput(f"FRADECT_STATE_URL={url!r}: give sqlite:///<path>", field="FRADECT_STATE_URL")
+    return SqliteState(Path(parsed.database))
