@@ -1,5 +1,6 @@
 """Shared by all tests: no socket but loopback, where the real data lies, a home of its own for each test."""
 
+import importlib
 import ipaddress
 import itertools
 import os
@@ -119,3 +120,25 @@ def new_redis_db(redis_url: str) -> Callable[[], str]:
 def redis_db(new_redis_db: Callable[[], str]) -> str:
     """An empty database for one test alone."""
     return new_redis_db()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[Any]:
+    """A real S3 server for the whole session (tests.factories_s3.S3Server), loaded by those who need it."""
+    server = importlib.import_module("tests.factories_s3").S3Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The S3 server in good order, and the environment that leads to it and nowhere else."""
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("FRADECT_S3_ENDPOINT", s3_server.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access.key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.access.secret)
+    s3_server.mend()
+    yield s3_server
+    s3_server.mend()
