@@ -14,13 +14,18 @@ from rich.text import Text
 from flows.evidence import Candidate, Measured, Verdicts, recall
 from flows.wiring import Workshop
 from fradect.types import Verdict
+from monitoring.replay_page import answer, listed
 from training.card import NAMES, money
 
 if TYPE_CHECKING:  # a screen must not load the packages behind what it shows
     from flows.monitor import DriftFound
     from flows.pipeline import Outcome
+    from flows.replay import Replayed
     from flows.wiring.intake import ImportReport
     from fradect.simulate import Summary
+
+EXAMPLES = 3
+"""Of a replay's differences that the screen shows in full; its page has all."""
 
 _COLOUR = {"pass": "green", "fail": "red", "not enough data": "yellow"}
 
@@ -133,6 +138,28 @@ def drift(found: "DriftFound", json: Path | None) -> None:
     console.print(f"Report: {found.page}\nVerdict: {found.file}")
     if json is not None:
         json.write_bytes(verdict.to_json())
+
+
+def replayed(found: "Replayed", json: Path | None, page: Path | None) -> None:
+    """The five figures, features that differ, one example of each with both inputs."""
+    report, console = found.report, Console()
+    console.print(f"[bold]{found.played.contract}[/bold] of {found.played.tenant}: {found.played.choice}")
+    rows = [(name, f"{count:,}") for name, count in report.figures.items()]
+    console.print(table("", ("", ""), rows))
+    wrong = [(name, f"{count:,}") for name, count in report.by_feature.items() if count]
+    if wrong:
+        console.print(table("Features that differ", ("feature", "values"), wrong))
+    for inputs in found.inputs[:EXAMPLES]:
+        example = inputs.example
+        console.print(Text(f"\n{example}", style="bold"), Text(f"{inputs.looked_at}; {inputs.conclusion}"))
+        entries = [(entry.what, entry.live or "-", entry.history or "-") for entry in listed(inputs)]
+        console.print(table("", ("looked at", "live", "history"), entries))
+    for words in report.unmatched:
+        console.print(Text(words))
+    console.print(Text(answer(report), style="green" if report.equal else "red"))
+    if page is not None:
+        console.print(f"Report: {page}")
+    leave_json(json, report.figures)
 
 
 def _span(name: str, span: tuple[float | None, float | None, float | None], currency: str) -> tuple[str, str]:

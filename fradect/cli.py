@@ -35,6 +35,9 @@ COMMANDS: Mapping[str, Command] = {
         "flows.commands.train:train", "Train a candidate release on the log, evaluate it, write its card."
     ),
     "promote": Command("flows.commands.promote:promote", "Make a release champion, if its gates pass."),
+    "replay": Command(
+        "flows.commands.replay:replay", "Play history through the live path and compare every feature, bit for bit."
+    ),
     "serve": Command("serving.commands.serve:serve", "Start the scoring service over HTTP."),
     "score": Command("serving.commands.score:score", "Send one purchase to the running service and show its decision."),
     "drift": Command("flows.commands.drift:drift", "Compare live traffic with what the champion was trained on."),
