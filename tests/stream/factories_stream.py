@@ -96,8 +96,8 @@ class ListSource:
     """Messages that are there from the start, handed out so many at a time, positions kept by the store."""
 
     positions: Callable[[], dict[Part, int]]
-    events: list[bytes | None]
-    outcomes: list[bytes | None] = field(default_factory=list)
+    events: Sequence[bytes | None]
+    outcomes: Sequence[bytes | None] = ()
     most: int = 5
     recovered: int = 0
     rested: list[float] = field(default_factory=list)
@@ -163,13 +163,13 @@ class Shop:
         return SqlStreamStore(self.shared, self.stored, self.logged, SHOP, source)
 
     def ingest(self, source: Source, options: Options = DEFAULTS, **tools: Any) -> Ingest:
-        given = {"store": self.store(), "state": self.state, "dead": self.letters} | tools
+        given: dict[str, Any] = {"store": self.store(), "state": self.state, "dead": self.letters} | tools
         terms = Terms(time.time_ns() // 1000, None, HomeVault(self.home), {})
         return Ingest(self.mapping, terms, Tools(source=source, **given), options)
 
-    def take(self, events: list[bytes | None], told: list[bytes | None] | None = None, **given: Any) -> ListSource:
+    def take(self, events: Sequence[bytes | None], told: Sequence[bytes | None] = (), **given: Any) -> ListSource:
         """These messages from where the store left off, until there are no more."""
-        source = ListSource(self.store().positions, events, told or [], given.pop("most", 5))
+        source = ListSource(self.store().positions, events, told, given.pop("most", 5))
         self.ingest(source, **given).run(once=True)
         return source
 

@@ -33,7 +33,10 @@ class MockKafka:
         self._lib.rd_kafka_mock_cluster_bootstraps.argtypes = [ctypes.c_void_p]
         for name in ("rd_kafka_mock_cluster_destroy", "rd_kafka_destroy"):
             getattr(self._lib, name).argtypes = [ctypes.c_void_p]
-        self._client = self._lib.rd_kafka_new(_PRODUCER, self._lib.rd_kafka_conf_new(), None, 0)
+        self._lib.rd_kafka_conf_set.argtypes = [ctypes.c_void_p, *[ctypes.c_char_p] * 3, ctypes.c_size_t]
+        conf = self._lib.rd_kafka_conf_new()
+        self._lib.rd_kafka_conf_set(conf, b"log_level", b"3", None, 0)  # it tells that it has no servers
+        self._client = self._lib.rd_kafka_new(_PRODUCER, conf, None, 0)
         self._cluster = self._lib.rd_kafka_mock_cluster_new(self._client, 1)
         self._lib.rd_kafka_mock_group_initial_rebalance_delay_ms(ctypes.c_void_p(self._cluster), 100)
         self.servers = self._lib.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
