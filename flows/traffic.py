@@ -59,7 +59,8 @@ def hold_back(source: Path, mapping: FieldMapping, count: int) -> HeldBack:
 
 def _files(source: Path) -> list[Path]:
     if source.is_dir():
-        return sorted(path for path in source.iterdir() if path.suffix in (".parquet", ".csv"))
+        data = (path for path in source.iterdir() if path.suffix in (".parquet", ".csv"))
+        return sorted(path for path in data if not path.name.startswith(("_", ".")))
     return [source]
 
 

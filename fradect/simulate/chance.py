@@ -38,6 +38,7 @@ class Purpose(IntEnum):
     DEVICE_TOKEN = 16
     CARD_TOKEN = 17
     CUSTOMER_TOKEN = 18
+    TOWN = 19
 
 
 def stream(seed: int, purpose: Purpose, *path: int) -> np.random.Generator:
@@ -66,12 +67,12 @@ def below(seed: int, purpose: Purpose, keys: Ints, bound: int) -> Ints:
 
 def pick(rng: np.random.Generator, weights: Floats, n: int) -> Ints:
     """`n` indices drawn in proportion to `weights`."""
-    return pick_cumulative(rng, np.cumsum(weights), n)
+    return pick_cumulative(np.cumsum(weights), rng.random(n))
 
 
-def pick_cumulative(rng: np.random.Generator, cumulative: Floats, n: int) -> Ints:
-    """`pick` for weights that are already summed up: one binary search a draw."""
-    at = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right")
+def pick_cumulative(cumulative: Floats, chance: Floats) -> Ints:
+    """An index for each chance in [0, 1), by weights that are already summed up: one binary search each."""
+    at = np.searchsorted(cumulative, chance * cumulative[-1], side="right")
     return np.asarray(np.minimum(at, len(cumulative) - 1), dtype=np.int64)
 
 

@@ -6,8 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from fradect.simulate import customers as people
-from fradect.simulate.chance import Flags, Floats, Ints, Purpose, below, pick, pick_cumulative, since_start
-from fradect.simulate.geography import HOSTS, addresses, countries_abroad
+from fradect.simulate.chance import Flags, Floats, Ints, Purpose, below, pick, pick_cumulative, since_start, unit
+from fradect.simulate.geography import (
+    DATA_CENTRES,
+    HOSTS,
+    NATIONAL,
+    TOWNS,
+    UNLISTED,
+    addresses,
+    countries_abroad,
+)
 from fradect.simulate.merchants import SMALL_DIGITAL, flash_sales
 from fradect.simulate.purchases import (
     APP,
@@ -26,7 +34,9 @@ from fradect.simulate.purchases import (
 from fradect.simulate.scenario import DAY, HOUR, MINUTE, time_of_day
 
 _HOUSEHOLD_PC, _KIOSK, _ON_A_JOURNEY = 1 << 36, 1 << 37, 1 << 38
-_CARRIER_HOSTS, _GATEWAY_HOSTS = 2_048, 1_024
+_ANOTHER = 1 << 52  # keeps what a key is hashed to apart from what it is hashed to elsewhere
+_CARRIER_HOSTS, _GATEWAY_HOSTS = 512, 1_024
+_MOBILE, _NATIONAL_CARRIER, _UNLISTED_HOMES = 0.35, 0.15, 0.03
 _GATEWAY_USERS, _BIASED_GATEWAY_USERS, _GATEWAY_VISITS = 0.06, 0.5, 0.5
 
 
@@ -105,13 +115,11 @@ def _arrivals(today: Today, n: int) -> tuple[Ints, Ints]:
 
 def _connections(today: Today, visits: _Visits) -> _Connections:
     n, customer = len(visits.customer), visits.customer
-    home = today.world.customers.country[customer]
     channel = np.where(visits.burst, WEB, channels(today.rng, n, today.drift))
     away = people.travelling(today.seed, customer, today.day) | (today.rng.random(n) < 0.05 * today.drift)
     gateway = _through_gateway(today, customer)
-    country = np.where(away | gateway, countries_abroad(today.rng, home, today.drift), home)
-    host = _hosts(today, customer, away | gateway)
-    return _Connections(_devices(today, visits, channel, away), addresses(country, host), channel, gateway)
+    ip = np.where(away | gateway, _from_abroad(today, customer, gateway), _from_home(today, customer))
+    return _Connections(_devices(today, visits, channel, away), ip, channel, gateway)
 
 
 def _through_gateway(today: Today, customer: Ints) -> Flags:
@@ -122,12 +130,28 @@ def _through_gateway(today: Today, customer: Ints) -> Flags:
     return np.asarray(user & (today.rng.random(len(customer)) < _GATEWAY_VISITS), dtype=bool)
 
 
-def _hosts(today: Today, customer: Ints, abroad: Flags) -> Ints:
-    rng, n = today.rng, len(customer)
-    at_home = below(today.seed, Purpose.HOME_IP, today.world.customers.household[customer], HOSTS)
-    mobile = rng.integers(0, _CARRIER_HOSTS, n)
-    away = rng.integers(_CARRIER_HOSTS, _CARRIER_HOSTS + _GATEWAY_HOSTS, n)
-    return np.where(abroad, away, np.where(rng.random(n) < 0.35, mobile, at_home))
+def _from_home(today: Today, customer: Ints) -> Ints:
+    """The household's line; on the road a carrier's network, mostly the city's. Some lines are in no table."""
+    rng, n, seed = today.rng, len(customer), today.seed
+    household, town = today.world.customers.household[customer], today.world.address_town[customer]
+    mobile = rng.random(n) < _MOBILE
+    carrier = np.where(rng.random(n) < _NATIONAL_CARRIER, NATIONAL, town)
+    line = np.where(unit(seed, Purpose.HOME_IP, household + (1 << 40)) < _UNLISTED_HOMES, UNLISTED, town)
+    host = np.where(mobile, rng.integers(0, _CARRIER_HOSTS, n), below(seed, Purpose.HOME_IP, household, HOSTS))
+    return addresses(today.world.customers.country[customer], np.where(mobile, carrier, line), host)
+
+
+def _from_abroad(today: Today, customer: Ints, gateway: Flags) -> Ints:
+    """One country and city for the length of a journey; of a gateway's exits mostly the usual one, whose country is
+    the customer's habit."""
+    rng, n, seed = today.rng, len(customer), today.seed
+    journey, host = people.journey(customer, today.day), rng.integers(0, _GATEWAY_HOSTS, n)
+    habit, trip = unit(seed, Purpose.GATEWAY, customer + _ANOTHER), unit(seed, Purpose.TRIP, journey + _ANOTHER)
+    usual = np.where(gateway, habit, trip)
+    chance = np.where(gateway & (rng.random(n) < 0.3), rng.random(n), usual)
+    country = countries_abroad(chance, today.world.customers.country[customer], today.drift)
+    town = below(seed, Purpose.TRIP, journey + 2 * _ANOTHER, TOWNS)
+    return addresses(country, np.where(gateway, DATA_CENTRES, town), host)
 
 
 def _devices(today: Today, visits: _Visits, channel: Ints, away: Flags) -> Ints:
@@ -145,7 +169,7 @@ def _devices(today: Today, visits: _Visits, channel: Ints, away: Flags) -> Ints:
 def _merchants(today: Today, visits: _Visits, of: Ints) -> Ints:
     rng, shops, n = today.rng, today.world.merchants, len(of)
     female = today.world.customers.sex[visits.customer[of]] == people.FEMALE
-    liked = [pick_cumulative(rng, shops.popularity[sex], n) for sex in (0, 1)]
+    liked = [pick_cumulative(shops.popularity[sex], rng.random(n)) for sex in (0, 1)]
     digital = pick(rng, shops.weight * (shops.kind == SMALL_DIGITAL), len(visits.size))
     on_sale = rng.choice(flash_sales(shops, today.seed, today.day), len(visits.size))
     planned = np.where(visits.burst, digital, on_sale)[of]

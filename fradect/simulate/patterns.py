@@ -5,7 +5,7 @@ import numpy as np
 
 from fradect.simulate import customers as people
 from fradect.simulate.chance import Flags, Floats, Ints, pick, since_start
-from fradect.simulate.geography import HOSTS, addresses, countries_abroad
+from fradect.simulate.geography import DATA_CENTRES, HOSTS, TOWNS, UNLISTED, addresses, countries_abroad
 from fradect.simulate.merchants import FASHION, SMALL_DIGITAL, fraud_weights
 from fradect.simulate.purchases import (
     APP,
@@ -44,7 +44,7 @@ def card_testing(today: Today, episodes: int) -> Purchases:
         customer=customer,
         merchant=shop[of, _whether(rng.random(n) < 0.3)],
         address=customer,
-        ip=_origins(today, account[:, 1], abroad=0.35)[of],
+        ip=_exits(today, account[:, 1], of, abroad=0.35),
         method=CARD,
         channel=_online(rng, episodes)[of],
         pattern=Pattern.CARD_TESTING,
@@ -67,7 +67,7 @@ def account_takeover(today: Today, episodes: int) -> Purchases:
         customer=victim[of],
         merchant=shop,
         address=sent_to[of],
-        ip=_origins(today, victim, abroad=0.6)[of],
+        ip=_exits(today, victim, of, abroad=0.6),
         return_odds=0.01,
         method=np.where(rng.random(n) < 0.75, CARD, WALLET),
         channel=_online(rng, episodes)[of],
@@ -122,7 +122,7 @@ def stolen_card(today: Today, episodes: int) -> Purchases:
         customer=victim[of],
         merchant=shop,
         address=_drops(today, episodes)[thief][of],
-        ip=_origins(today, victim, abroad=0.5)[of],
+        ip=_exits(today, victim, of, abroad=0.5),
         return_odds=0.01,
         method=CARD,
         channel=_online(rng, victims)[of],
@@ -146,7 +146,7 @@ def refund_abuse(today: Today, episodes: int) -> Purchases:
         customer=customer,
         merchant=shop,
         address=customer,
-        ip=_origins(today, abuser, abroad=0.03)[of],
+        ip=_origins(today, abuser, abroad=0.03, local=1.0)[of],
         return_odds=0.85,
         method=methods(rng, today.world.merchants.kind[shop] == SMALL_DIGITAL),
         channel=channels(rng, n, today.drift),
@@ -201,12 +201,24 @@ def _shops(today: Today, n: int, only: int | None = None) -> Ints:
     return pick(today.rng, weights, n)
 
 
-def _origins(today: Today, customer: Ints, abroad: float) -> Ints:
-    """An IP address in the customer's own country, or elsewhere as often as `abroad` says."""
-    n, home = len(customer), today.world.customers.country[customer]
-    away = today.rng.random(n) < abroad * (1 + 0.5 * today.drift)
-    country = np.where(away, countries_abroad(today.rng, home, today.drift), home)
-    return addresses(country, today.rng.integers(0, HOSTS, n))
+def _exits(today: Today, customer: Ints, of: Ints, abroad: float) -> Ints:
+    """Where the purchases of episodes come from: each episode's address, or, for one in five, another every time."""
+    rotating = today.rng.random(len(customer)) < 0.2
+    fixed, changing = _origins(today, customer, abroad)[of], _origins(today, customer[of], abroad)
+    return np.where(rotating[of], changing, fixed)
+
+
+def _origins(today: Today, customer: Ints, abroad: float, local: float = 0.45) -> Ints:
+    """An IP address in the customer's own country, or elsewhere as often as `abroad` says; in that country at least
+    as often as `local` says in the customer's city, since proxies are bought near the victim. Some are in no table."""
+    rng, n, home = today.rng, len(customer), today.world.customers.country[customer]
+    away = rng.random(n) < abroad * (1 + 0.5 * today.drift)
+    country = np.where(away, countries_abroad(rng.random(n), home, today.drift), home)
+    near = ~away & (rng.random(n) < local)
+    town = np.where(near, today.world.address_town[customer], rng.integers(0, TOWNS, n))
+    hidden = pick(rng, np.array([0.75, 0.18, 0.07]), n)
+    network = np.select([(hidden == 1) & away, (hidden == 2) & (local < 1)], [DATA_CENTRES, UNLISTED], town)
+    return addresses(country, network, rng.integers(0, HOSTS, n))
 
 
 def _online(rng: np.random.Generator, n: int) -> Ints:

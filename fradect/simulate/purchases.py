@@ -58,13 +58,14 @@ class Pattern(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that was there before the first purchase. Address i belongs to customer i; the addresses after
-    the customers' are drops that fraudsters have goods sent to."""
+    """Everything that was there before the first purchase. Address i belongs to customer i, who lives there; the
+    addresses after the customers' are drops that fraudsters have goods sent to."""
 
     scenario: Scenario
     customers: Customers
     merchants: Merchants
     address_country: Ints
+    address_town: Ints
 
     @property
     def drops(self) -> int:

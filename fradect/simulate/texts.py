@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fradect.simulate.chance import Ints, Purpose, stream
 from fradect.simulate.customers import FEMALE
-from fradect.simulate.geography import CITIES, home_countries
+from fradect.simulate.geography import CITIES, TOWNS, home_countries
 from fradect.simulate.purchases import World
 
 _FIRST = {
@@ -58,7 +58,7 @@ def write_texts(world: World) -> Texts:
         email=_joined([pc.ascii_lower(first), ".", pc.ascii_lower(last), number, "@", _drawn(rng, _MAIL, n)]),
         phone=_joined(["+79", _numbers(rng.integers(100_000_000, 1_000_000_000, n))]),
         full_name=_joined([first, " ", last]),
-        address=_addresses(rng, world.address_country),
+        address=_addresses(rng, world),
         merchant=_joined(["m_", _numbers(1_000 + np.arange(world.scenario.merchants))]),
         octet=_numbers(np.arange(256)),
     )
@@ -124,14 +124,14 @@ def _names(rng: np.random.Generator, sex: Ints) -> tuple[pa.StringArray, pa.Stri
     return first, _joined([_drawn(rng, _STEMS, n), pc.if_else(female, "a", "")])
 
 
-def _addresses(rng: np.random.Generator, country: Ints) -> pa.StringArray:
-    n = len(country)
+def _addresses(rng: np.random.Generator, world: World) -> pa.StringArray:
+    country, n = world.address_country, len(world.address_country)
     cities = pa.array(" ".join(CITIES).split())
     parts = (
         (_drawn(rng, _STREETS, n), " "),
         (_numbers(rng.integers(1, 200, n)), ", flat "),
         (_numbers(rng.integers(1, 400, n)), ", "),
-        (cities.take(pa.array(country * 5 + rng.integers(0, 5, n))), " "),
+        (cities.take(pa.array(country * TOWNS + world.address_town)), " "),
         (_numbers(rng.integers(100_000, 700_000, n)), ""),
     )
     return _joined([text for part in parts for text in part])

@@ -11,11 +11,14 @@ import xgboost as xgb
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fradect.features.contract import Contract
+from fradect.features.globe import NOWHERE
 from fradect.features.history import Outcomes, Partition, complete, sort_order, window_features
 from fradect.features.snapshots import Sums, batch_features
 from fradect.features.windows import Entries
+from fradect.intake import IpRanges
 from fradect.modules.ecommerce import STANDARD
 from fradect.simulate import Scenario, simulate
+from fradect.simulate.geography import range_table
 from fradect.types import DAY, HOUR
 
 Ints = npt.NDArray[np.int64]
@@ -28,6 +31,7 @@ ENTITIES = {
     "device": "device_id",
     "card": "card_token",
     "address": "shipping_address",
+    "ip": "ip",
 }
 CATEGORIES = "payment_method channel browser ip_country billing_country shipping_country merchant_id sex"
 BOOSTER = {
@@ -45,6 +49,7 @@ BOOSTER = {
 @dataclass(frozen=True)
 class Trade:
     table: pa.Table
+    ranges: IpRanges
 
     def micros(self, name: str) -> Ints:
         return np.asarray(self.table[name].cast(pa.int64()))
@@ -55,6 +60,11 @@ class Trade:
     @property
     def amount(self) -> Ints:
         return np.asarray(np.rint(np.asarray(self.table["amount"].cast(pa.float64())) * 100), dtype=np.int64)
+
+    @property
+    def places(self) -> Ints:
+        places = self.ranges.places(self.table["ip"].combine_chunks())
+        return np.asarray(places.fill_null(NOWHERE), dtype=np.int64)
 
     @property
     def fraud(self) -> Ints:
@@ -77,6 +87,7 @@ def contract_features(trade: Trade, contract: Contract = STANDARD) -> Columns:
     time, seq = trade.micros("purchased_at"), np.arange(trade.table.num_rows)
     seen = {field: trade.codes(field) for field in ("customer_id", "device_id", "card_token")}
     seen |= {"amount_base": trade.amount, "shipping_address_token": trade.codes("shipping_address")}
+    seen |= {"ip_place": trade.places}
     windows: Columns = {}
     for entity, field in ENTITIES.items():
         key = trade.codes(field)
@@ -85,7 +96,9 @@ def contract_features(trade: Trade, contract: Contract = STANDARD) -> Columns:
     names = ("payment_method", "channel", "ip_country", "billing_country", "shipping_country")
     frame = {name: trade.table[name].to_numpy() for name in names}
     frame |= {"amount_base": trade.amount, "event_time": time, "signup_at": trade.micros("signup_at")}
-    return complete(contract, frame, windows) | batch_features(contract, sums_at_midnight(trade))
+    return complete(contract, frame, windows, np.zeros(len(time), np.bool_)) | batch_features(
+        contract, sums_at_midnight(trade)
+    )
 
 
 def sums_at_midnight(trade: Trade) -> Sums:
@@ -134,9 +147,11 @@ def skill(trade: Trade, columns: Columns) -> Skill:
 
 
 @pytest.fixture(scope="module", params=SEEDS)
-def skills(request: pytest.FixtureRequest) -> tuple[Skill, Skill]:
+def skills(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Skill, Skill]:
+    table = tmp_path_factory.mktemp("ranges") / "table.csv"
+    table.write_text(range_table())
     scenario = Scenario(seed=request.param, events=40_000, customers=2_500, fraud_rate=0.02)
-    trade = Trade(pa.concat_tables(simulate(scenario)))
+    trade = Trade(pa.concat_tables(simulate(scenario)), IpRanges.read(table))
     return skill(trade, raw_fields(trade)), skill(trade, contract_features(trade))
 
 
