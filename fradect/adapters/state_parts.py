@@ -120,6 +120,10 @@ def other_fields(event: Event) -> Conflict:
     return Conflict(f"event {event.event_id!r} has arrived before with other fields: use a new id")
 
 
+def rebuilding(tenant_id: str, module: str) -> Unavailable:
+    return Unavailable(f"the live state of {module} for {tenant_id} is being rebuilt; try again in a minute")
+
+
 def raw(text: str) -> bytes:
     """Any text at all, as bytes that order as the text does."""
     return text.encode(errors="surrogatepass")

@@ -1,7 +1,7 @@
 """Live state on SQLite: one file, one writer at a time, and nothing in it that the log could not give back."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -29,13 +29,6 @@ from fradect.features.layout import Layout
 from fradect.ports import Arrival
 from fradect.types import Event
 
-WAIT = 2.0
-"""Seconds that a step waits for another process that is writing."""
-
-
-def now_micros() -> int:
-    return time.time_ns() // 1000
-
 
 class SqliteState:
     """The live state in one SQLite file. Safe to call from several threads, which take turns; other processes may
@@ -45,9 +38,9 @@ class SqliteState:
     replay, which may lose all of it, and has the file to itself.
     """
 
-    def __init__(self, path: Path | str, *, scratch: bool = False, now: Callable[[], int] = now_micros) -> None:
-        self._file = StateFile(path, scratch=scratch, wait=WAIT)
-        self._now = now
+    def __init__(self, path: Path | str, *, scratch: bool = False, wait: float = 5.0) -> None:
+        """`wait`: seconds that a step waits for another process that is writing."""
+        self._file = StateFile(path, scratch=scratch, wait=wait)
         self._scopes: dict[tuple[str, str], Scope] = {}
         self._care = Care(self._file)
 
@@ -172,7 +165,7 @@ class SqliteState:
 
     def now(self) -> int:
         """The clock that `Waiting.since` is told by."""
-        return self._now()
+        return time.time_ns() // 1000
 
     def refill(self, tenant_id: str, layout: Layout, filling: Filling) -> Mark:
         with self._file.transaction():
@@ -223,7 +216,7 @@ class SqliteState:
 
     def _arrived(self, scope: Scope, event: Event, made: Sequence[Draft]) -> Arrival:
         seq, newest, confirmed = self._numbered(scope, event, made, None)
-        self._file.wait(scope, seq, event.event_id, self._now(), made)
+        self._file.wait(scope, seq, event.event_id, self.now(), made)
         held = self._file.append(scope, made, seq)
         for entity, key, _ in made:
             one = held[entity.entity]

@@ -1,12 +1,11 @@
 """The live state as every adapter keeps it, and which adapter a URL chooses."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
-import sqlalchemy as sa
-
+from fradect.adapters.online_address import FolderAddress, address_of
 from fradect.adapters.state_parts import Filling, Mark, Size, Waiting
+from fradect.adapters.state_redis import RedisState
 from fradect.adapters.state_sqlite import SqliteState
 from fradect.errors import InvalidInput
 from fradect.features.held import Held, Learnt
@@ -108,9 +107,17 @@ class States(Protocol):
     def close(self) -> None: ...
 
 
-def open_state(url: str) -> States:
-    """The live state that a URL chooses: sqlite:///<path>. InvalidInput for others."""
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        raise InvalidInput(f"FRADECT_STATE_URL={url!r}: give sqlite:///<path>", field="FRADECT_STATE_URL")
-    return SqliteState(Path(parsed.database))
+def open_state(url: str, wait: float = 5.0) -> States:
+    """The live state that a URL chooses: sqlite:///<path> or redis://[:password@]host[:port][/number], rediss:// too.
+
+    `wait`: seconds after which a step that was not answered is Unavailable. InvalidInput, which repeats nothing that
+    may be a password, for other URLs.
+    """
+    try:
+        address = address_of(url)
+    except InvalidInput as error:
+        wanted = "sqlite:///<path> or redis[s]://[[user]:password@]host[:port][/number]"
+        raise InvalidInput(f"FRADECT_STATE_URL: give {wanted}", field="FRADECT_STATE_URL") from error
+    if isinstance(address, FolderAddress):
+        return SqliteState(address.folder, wait=wait)
+    return RedisState(address, wait=wait)

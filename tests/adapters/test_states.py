@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fradect.adapters.state_sqlite import SqliteState
-from fradect.adapters.states import States
+from fradect.adapters.states import States, open_state
 from fradect.errors import Conflict, InvalidInput, Unavailable
 from fradect.features.held import Learnt
 from fradect.features.layout import layout_of
@@ -29,13 +28,15 @@ NO_SNAPSHOT = Snapshot({}, {})
 Opener = Callable[[], States]
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "redis"])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     """Opens the same place again and again; closes what is still open at the end."""
+    redis = request.param == "redis"
+    url = request.getfixturevalue("redis_db") if redis else f"sqlite:///{tmp_path}/state.db"
     opened: list[States] = []
 
     def open_one() -> States:
-        opened.append(SqliteState(tmp_path / "state.db"))
+        opened.append(open_state(url))
         return opened[-1]
 
     yield open_one

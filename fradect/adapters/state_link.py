@@ -1,0 +1,176 @@
+"""The way to Redis: one round trip a step, short timeouts, errors that are Unavailable and never tell a password."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
+from redis.retry import Retry
+
+from fradect.adapters.online_address import RedisAddress
+from fradect.adapters.state_parts import KEPT, PARTS, check_names, other_fields, raw, rebuilding
+from fradect.errors import Unavailable
+from fradect.features.contract import MAX_LATE
+from fradect.features.layout import EntityLayout, Layout
+from fradect.types import DAY, Event
+
+LETTERS = dict(zip(PARTS, b"rftoa", strict=True))
+"""How a part is named in a key."""
+
+Bytes = bytes | str | int
+
+
+def parts_of(entity: EntityLayout) -> tuple[str, ...]:
+    """The parts that an entity of the layout uses; only they have keys."""
+    tiled = any(tile for (_, _, tile), _ in entity.sources)
+    uses = {
+        "rows": bool(entity.exact),
+        "fresh": bool(entity.tiles),
+        "tiles": bool(entity.tiles),
+        "outcomes": bool(entity.sources),
+        "matured": tiled,
+    }
+    return tuple(name for name in PARTS if uses[name])
+
+
+@dataclass(frozen=True)
+class RedisScope:
+    """A scope as this process has adopted it: the names of its keys, all in one slot of a cluster."""
+
+    tenant_id: str
+    module: str
+    layout: Layout
+    generation: bytes
+
+    @cached_property
+    def hash(self) -> bytes:
+        return hash_of(self.tenant_id, self.module)
+
+    @cached_property
+    def prefix(self) -> bytes:
+        return self.hash + b":" + self.generation + b":"
+
+    @cached_property
+    def waiting(self) -> bytes:
+        return self.prefix + b"w"
+
+    @cached_property
+    def digest(self) -> bytes:
+        return self.layout.digest.encode()
+
+    @cached_property
+    def entities(self) -> dict[str, EntityLayout]:
+        return {entity.entity: entity for entity in self.layout.entities}
+
+    @cached_property
+    def heads(self) -> dict[str, tuple[tuple[str, bytes], ...]]:
+        """By entity its parts, and what the names of their keys begin with."""
+        return {
+            entity.entity: tuple(
+                (part, b"%b%c:%b:" % (self.prefix, LETTERS[part], entity.entity.encode())) for part in parts_of(entity)
+            )
+            for entity in self.layout.entities
+        }
+
+    @cached_property
+    def guard(self) -> tuple[bytes, bytes]:
+        return self.generation, self.digest
+
+    @cached_property
+    def lasts(self) -> int:
+        """Milliseconds after which nothing that is written now can be reached."""
+        return (self.layout.horizon + MAX_LATE + DAY) // 1000
+
+    @property
+    def remembers(self) -> int:
+        return (KEPT + DAY) // 1000
+
+    def marker(self, event_id: str) -> bytes:
+        return b"%bm:%b" % (self.prefix, raw(event_id))
+
+    def learnt(self, kind: str, event_id: str) -> bytes:
+        return b"%bl:%b:%b" % (self.prefix, kind.encode(), raw(event_id))
+
+
+def hash_of(tenant_id: str, module: str) -> bytes:
+    check_names(tenant_id, module)
+    return f"fradect:{{{tenant_id}/{module}}}".encode()
+
+
+class Moved(Unavailable):
+    """The scope is not as it was adopted; nothing was done."""
+
+
+class Link:
+    """Scripts by their digest, loaded where the server does not know them; safe to share among threads."""
+
+    def __init__(self, address: RedisAddress, wait: float) -> None:
+        self._address = address
+        options = {
+            "socket_timeout": wait,
+            "socket_connect_timeout": wait,
+            "health_check_interval": 0,
+            # A connection that the server closed meanwhile is worth another try; every step may be repeated.
+            "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        }
+        # Its types say of every answer that it might have to be awaited.
+        self.client: Any = redis.Redis(**{**address.options, **options})
+        self._digests: dict[str, str] = {}
+
+    def close(self) -> None:
+        self.client.close()
+
+    def run(self, script: str, keys: Sequence[Bytes], arguments: Sequence[Bytes]) -> Any:
+        digest = self._digest(script)
+        with self.trouble():
+            try:
+                return self.client.evalsha(digest, len(keys), *keys, *arguments)
+            except NoScriptError:
+                return self.client.eval(script, len(keys), *keys, *arguments)
+
+    def run_many(self, script: str, calls: Sequence[tuple[Sequence[Bytes], Sequence[Bytes]]]) -> list[Any]:
+        """Several runs of a script in one round trip, each whole, none depending on another."""
+        digest = self._digest(script)
+        with self.trouble():
+            for _ in range(2):
+                with self.client.pipeline(transaction=False) as pipe:
+                    for keys, arguments in calls:
+                        pipe.evalsha(digest, len(keys), *keys, *arguments)
+                    try:
+                        answers: list[Any] = pipe.execute()
+                        return answers
+                    except NoScriptError:
+                        self.client.script_load(script)
+        raise Unavailable(f"the live state in {self._address} forgets its scripts; try again")
+
+    def checked(self, answer: Sequence[Any], scope: RedisScope, event: Event | None = None) -> Sequence[Any]:
+        """A script's answer, unless it refused."""
+        if answer[0] == b"busy":
+            raise rebuilding(scope.tenant_id, scope.module)
+        if answer[0] == b"moved":
+            raise Moved(f"the live state of {scope.module} for {scope.tenant_id} was rebuilt a moment ago; try again")
+        if answer[0] == b"other" and event is not None:
+            raise other_fields(event)
+        return answer
+
+    @contextmanager
+    def trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.TimeoutError as error:
+            raise Unavailable(f"the live state in {self._address} did not answer in time; try again") from error
+        except redis.AuthenticationError as error:
+            raise Unavailable(f"the live state in {self._address} refuses user or password") from error
+        except redis.RedisError as error:
+            raise Unavailable(f"the live state in {self._address} does not answer ({type(error).__name__})") from error
+
+    def _digest(self, script: str) -> str:
+        digest = self._digests.get(script)
+        if digest is None:
+            digest = self._digests[script] = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+        return digest

@@ -1,0 +1,304 @@
+"""Live state on Redis. Every key of a scope begins with `fradect:{<tenant>/<module>}` (one slot of a cluster):
+
+    (nothing)                       the scope: its layout, its marks, and the generation <g> that counts
+    :<g>:m:<event id>               a marker: number, time, newest time by then, fingerprint; for 8 days
+    :<g>:l:<kind>:<event id>        an outcome is known; for 8 days
+    :<g>:w                          arrivals that are not confirmed, by number, with their keys (a sorted set)
+    :<g>:<part>:<entity>:<key>      a part of what is held: r(ows), f(resh), t(iles), o(utcomes), a (matured)
+
+What is written lives as long as a window can reach it. A rebuild fills the next generation and then switches to it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from fradect.adapters import state_scripts as scripts
+from fradect.adapters.online_address import RedisAddress
+from fradect.adapters.state_link import Bytes, Link, Moved, RedisScope, hash_of
+from fradect.adapters.state_parts import (
+    Draft,
+    Filling,
+    Mark,
+    Size,
+    Waiting,
+    drafts,
+    fingerprint,
+    not_adopted,
+    pack_keys,
+    raw,
+    rebuilding,
+    superseded,
+    text,
+    unpack_keys,
+)
+from fradect.adapters.state_redis_care import RedisCare
+from fradect.errors import Unavailable
+from fradect.features.held import Held, Learnt, is_due, key_of, outcome_rows
+from fradect.features.layout import Layout
+from fradect.ports import Arrival
+from fradect.types import Event
+
+_AT_ONCE = 500  # steps in one round trip
+
+_APPENDED = ("rows", "fresh")
+
+T = TypeVar("T")
+Call = tuple[list[Bytes], list[Bytes]]
+
+
+class RedisState:
+    """The live state in a Redis, which many processes share. Safe to call from several threads."""
+
+    def __init__(self, address: RedisAddress, *, wait: float = 5.0) -> None:
+        """`wait`: seconds after which a step that was not answered is Unavailable."""
+        self._link = Link(address, wait)
+        self._scopes: dict[tuple[str, str], RedisScope] = {}
+        self._care = RedisCare(self._link)
+
+    def close(self) -> None:
+        self._link.close()
+
+    def adopt(self, tenant_id: str, layout: Layout) -> bool:
+        answer = self._link.run(scripts.ADOPT, [hash_of(tenant_id, layout.module)], [layout.digest])
+        if answer[0] == b"busy":
+            raise rebuilding(tenant_id, layout.module)
+        self._scopes[tenant_id, layout.module] = RedisScope(tenant_id, layout.module, layout, answer[1])
+        return bool(answer[0] == b"same")
+
+    def arrive(self, event: Event) -> Arrival:
+        return self._on(event.tenant_id, event.module, lambda scope: self._arrive(scope, event))
+
+    def read(self, event: Event, seq: int) -> Arrival:
+        scope = self._adopted(event.tenant_id, event.module)
+        made = drafts(scope.layout, event)
+        with self._link.trouble():
+            found = self._link.client.mget([scope.marker(event.event_id), *read_keys(scope, made)])
+            marker, held = found[0], found[1:]
+            if marker and int.from_bytes(marker[:8], "little") == seq:
+                newest = int.from_bytes(marker[16:24], "little")
+            else:
+                newest = int(self._link.client.hget(scope.hash, "newest") or 0)
+        return Arrival(seq, event.event_time, newest, _seen(scope, made, held))
+
+    def withdraw(self, event: Event) -> None:
+        self.withdraw_id(event.tenant_id, event.module, event.event_id)
+
+    def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None:
+        self._on(tenant_id, module, lambda scope: self._withdraw(scope, event_id))
+
+    def apply(self, event: Event, seq: int | None = None) -> int:
+        return self._on(event.tenant_id, event.module, lambda scope: self._apply(scope, event, seq))
+
+    def apply_many(self, events: Sequence[Event]) -> list[int]:
+        numbers: list[int] = []
+        for start in range(0, len(events), _AT_ONCE):
+            numbers += self._apply_some(events[start : start + _AT_ONCE])
+        return numbers
+
+    def learn(self, outcomes: Sequence[Learnt]) -> None:
+        for start in range(0, len(outcomes), _AT_ONCE):
+            self._learn_some(outcomes[start : start + _AT_ONCE])
+
+    def reserve(self, tenant_id: str, module: str, count: int, at_least: int = 0) -> int:
+        last = self._link.run(scripts.RESERVE, [hash_of(tenant_id, module)], [count, at_least])
+        return int(last) - count + 1
+
+    def known(self, tenant_id: str, module: str, event_ids: Sequence[str]) -> set[str]:
+        scope = self._adopted(tenant_id, module)
+        with self._link.trouble(), self._link.client.pipeline(transaction=False) as pipe:
+            for event_id in event_ids:
+                pipe.exists(scope.marker(event_id))
+            found = pipe.execute()
+        return {event_id for event_id, there in zip(event_ids, found, strict=True) if there}
+
+    def unconfirmed(self, tenant_id: str, module: str) -> list[Waiting]:
+        return self._on(tenant_id, module, self._waiting)
+
+    def confirm(self, tenant_id: str, module: str, seq: int) -> None:
+        self._on(tenant_id, module, lambda scope: self._confirm(scope, seq, ""))
+
+    def confirm_exactly(self, tenant_id: str, module: str, seq: int, waiting: int) -> bool:
+        return self._on(tenant_id, module, lambda scope: self._confirm(scope, seq, waiting))
+
+    def confirmed(self, tenant_id: str, module: str) -> int:
+        return self.mark(tenant_id, module).confirmed_seq
+
+    def mark(self, tenant_id: str, module: str) -> Mark:
+        with self._link.trouble():
+            names = ["last", "newest", "confirmed", "log"]
+            return Mark(*(int(found or 0) for found in self._link.client.hmget(hash_of(tenant_id, module), names)))
+
+    def now(self) -> int:
+        with self._link.trouble():
+            seconds, micros = self._link.client.time()
+        return int(seconds) * 1_000_000 + int(micros)
+
+    def refill(self, tenant_id: str, layout: Layout, filling: Filling) -> Mark:
+        self._scopes[tenant_id, layout.module] = self._care.refill(tenant_id, layout, filling)
+        return self.mark(tenant_id, layout.module)
+
+    def sweep(self) -> int:
+        return sum(self._care.sweep(scope) for scope in list(self._scopes.values()))
+
+    def settle_all(self, tenant_id: str, module: str) -> None:
+        self._care.settle_all(self._current(tenant_id, module), self.mark(tenant_id, module))
+
+    def dump(self, tenant_id: str, module: str) -> Iterator[tuple[str, str, Held]]:
+        return self._care.dump(self._current(tenant_id, module))
+
+    def size(self, tenant_id: str, module: str) -> Size:
+        return self._care.size(self._current(tenant_id, module))
+
+    def _adopted(self, tenant_id: str, module: str) -> RedisScope:
+        scope = self._scopes.get((tenant_id, module))
+        if scope is None:
+            raise not_adopted(tenant_id, module)
+        return scope
+
+    def _current(self, tenant_id: str, module: str) -> RedisScope:
+        """The scope after another process has rebuilt it, perhaps; Unavailable when it did so as another layout."""
+        scope = self._adopted(tenant_id, module)
+        with self._link.trouble():
+            generation, digest = self._link.client.hmget(scope.hash, ["gen", "digest"])
+        if generation is None or digest != scope.digest:
+            del self._scopes[tenant_id, module]
+            raise superseded(tenant_id, module)
+        current = RedisScope(tenant_id, module, scope.layout, generation)
+        self._scopes[tenant_id, module] = current
+        return current
+
+    def _on(self, tenant_id: str, module: str, step: Callable[[RedisScope], T]) -> T:
+        """The step, and once more when the scope was rebuilt since it was adopted: it has done nothing then."""
+        try:
+            return step(self._adopted(tenant_id, module))
+        except Moved:
+            return step(self._current(tenant_id, module))
+
+    def _arrive(self, scope: RedisScope, event: Event) -> Arrival:
+        made = drafts(scope.layout, event)
+        call = _arrival(scope, event, made, None, reads=True)
+        answer = self._link.checked(self._link.run(scripts.ARRIVE, *call), scope, event)
+        _, seq, time, newest, confirmed, found = answer
+        seen = _seen(scope, made, found)
+        if answer[0] == b"new":
+            self._settle_due(scope, made, seen, (newest, confirmed))
+        return Arrival(seq, time, newest, seen)
+
+    def _apply(self, scope: RedisScope, event: Event, seq: int | None) -> int:
+        call = _arrival(scope, event, drafts(scope.layout, event), seq, reads=False)
+        return int(self._link.checked(self._link.run(scripts.ARRIVE, *call), scope, event)[1])
+
+    def _apply_some(self, events: Sequence[Event]) -> list[int]:
+        """In one round trip where all are of one scope, as they are unless somebody mixes tenants."""
+        if len({(event.tenant_id, event.module) for event in events}) > 1:
+            return [self.apply(event) for event in events]
+        return self._on(events[0].tenant_id, events[0].module, lambda scope: self._apply_all(scope, events))
+
+    def _apply_all(self, scope: RedisScope, events: Sequence[Event]) -> list[int]:
+        calls = [_arrival(scope, event, drafts(scope.layout, event), None, reads=False) for event in events]
+        answers = self._link.run_many(scripts.ARRIVE, calls)
+        return [int(self._link.checked(answer, scope, event)[1]) for answer, event in zip(answers, events, strict=True)]
+
+    def _learn_some(self, outcomes: Sequence[Learnt]) -> None:
+        for tenant_id, module in {(one.event.tenant_id, one.event.module) for one in outcomes}:
+            mine = [one for one in outcomes if (one.event.tenant_id, one.event.module) == (tenant_id, module)]
+            self._on(tenant_id, module, partial(self._learn_all, outcomes=mine))
+
+    def _learn_all(self, scope: RedisScope, outcomes: Sequence[Learnt]) -> None:
+        for answer in self._link.run_many(scripts.LEARN, [_learning(scope, learnt) for learnt in outcomes]):
+            self._link.checked(answer, scope)
+
+    def _withdraw(self, scope: RedisScope, event_id: str) -> None:
+        marker = scope.marker(event_id)
+        with self._link.trouble():
+            known = self._link.client.get(marker)
+            if known is None:
+                return
+            seq = int.from_bytes(known[:8], "little")
+            waiting = self._link.client.zrangebyscore(scope.waiting, seq, seq)
+        if not waiting:
+            return  # it is confirmed
+        _, _, packed = unpack_waiting(waiting[0])
+        keys: list[Bytes] = [scope.hash, marker, scope.waiting]
+        widths: list[Bytes] = []
+        for entity, key in unpack_keys(packed):
+            for part, head in scope.heads[entity]:
+                if part in _APPENDED:
+                    keys.append(head + key)
+                    widths.append(8 * scope.entities[entity].width)
+        self._link.checked(self._link.run(scripts.WITHDRAW, keys, [*scope.guard, seq, *widths]), scope)
+
+    def _waiting(self, scope: RedisScope) -> list[Waiting]:
+        with self._link.trouble():
+            rows = self._link.client.zrange(scope.waiting, 0, -1, withscores=True)
+        unpacked = [(int(seq), *unpack_waiting(member)) for member, seq in rows]
+        return [Waiting(seq, event_id, since) for seq, since, event_id, _ in unpacked]
+
+    def _confirm(self, scope: RedisScope, seq: int, waiting: int | str) -> bool:
+        answer = self._link.run(scripts.CONFIRM, [scope.hash, scope.waiting], [*scope.guard, seq, waiting])
+        return bool(self._link.checked(answer, scope)[0] == b"done")
+
+    def _settle_due(
+        self, scope: RedisScope, made: Sequence[Draft], seen: Mapping[str, Held | None], ends: tuple[int, int]
+    ) -> None:
+        """The arrival stands whatever becomes of this: who comes next sees again that it is due."""
+        for entity, key, _ in made:
+            held = seen[entity.entity]
+            if held is not None and is_due(entity, held, *ends):
+                with suppress(Unavailable):
+                    self._care.settle(scope, entity, key, held, ends)
+
+
+def _arrival(scope: RedisScope, event: Event, made: Sequence[Draft], seq: int | None, *, reads: bool) -> Call:
+    keys: list[Bytes] = [scope.hash, scope.marker(event.event_id), scope.waiting]
+    rows: list[Bytes] = []
+    for entity, key, row in made:
+        for part, head in scope.heads[entity.entity]:
+            if part in _APPENDED:
+                keys.append(head + key)
+                rows.append(row[16:])
+    if reads:
+        keys += read_keys(scope, made)
+    moment = event.event_time.to_bytes(8, "little", signed=True)
+    arguments: list[Bytes] = [*scope.guard, "" if seq is None else seq, event.event_time, moment, fingerprint(made)]
+    arguments += [pack_waiting(event.event_id, made), scope.remembers, scope.lasts, len(rows), *rows]
+    return keys, arguments
+
+
+def _learning(scope: RedisScope, learnt: Learnt) -> Call:
+    keys: list[Bytes] = [scope.hash, scope.learnt(learnt.kind, learnt.event.event_id)]
+    arguments: list[Bytes] = [*scope.guard, scope.remembers, scope.lasts]
+    for entity in scope.layout.entities:
+        rows, key = outcome_rows(entity, learnt), key_of(entity, learnt.event)
+        if rows and key is not None:
+            keys.append(dict(scope.heads[entity.entity])["outcomes"] + raw(key))
+            arguments.append(rows)
+    return keys, arguments
+
+
+def read_keys(scope: RedisScope, made: Sequence[Draft]) -> list[bytes]:
+    return [head + key for entity, key, _ in made for _, head in scope.heads[entity.entity]]
+
+
+def _seen(scope: RedisScope, made: Sequence[Draft], found: Sequence[bytes | None]) -> dict[str, Held | None]:
+    seen: dict[str, Held | None] = dict.fromkeys(scope.entities)
+    coming = iter(found)
+    for entity, _, _ in made:
+        seen[entity.entity] = Held(**{part: next(coming) or b"" for part, _ in scope.heads[entity.entity]})
+    return seen
+
+
+def pack_waiting(event_id: str, made: Sequence[Draft]) -> bytes:
+    """What waits of an arrival; the script puts since when before it."""
+    name = raw(event_id)
+    return b"%d:%b%b" % (len(name), name, pack_keys(made))
+
+
+def unpack_waiting(member: bytes) -> tuple[int, str, bytes]:
+    """Since when, the event's id, and its keys as they were packed."""
+    end = member.index(b":", 8)
+    start = end + 1
+    after = start + int(member[8:end])
+    return int.from_bytes(member[:8], "little"), text(member[start:after]), member[after:]
