@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 from fradect.errors import InvalidInput
@@ -102,6 +103,7 @@ def code_of(value: Value, kind: FieldType) -> int:
     return ABSENT if value is None else text_code(str(value))
 
 
+@lru_cache(maxsize=8192)  # an event's texts are asked for by each of its entities
 def text_code(text: str) -> int:
     """Tells texts apart everywhere and always; two of a million texts share a code once in 10 million states."""
     return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little") >> 1

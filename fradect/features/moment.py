@@ -5,9 +5,10 @@ held together bit for bit by tests/features/test_moment.py and by every replay.
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 from fradect.features.contract import MOST_DISTINCT, Aggregate, Contract, Feature, Window
@@ -83,21 +84,25 @@ class EntityReader:
         return True
 
     def _read_tiled(self, held: Held, asked: Asked, out: dict[str, float]) -> bool:
-        fresh = [row for row in rows_of(held.fresh, self._width) if row[1] <= asked.seq]
-        if not fresh or fresh[-1][1] != asked.seq:
+        width = self._width
+        fresh = numbers_of(held.fresh)
+        if fresh and fresh[1 - width] > asked.seq:
+            fresh = [cell for row in rows_of(held.fresh, width) if row[1] <= asked.seq for cell in row]
+        if not fresh or fresh[1 - width] != asked.seq:
             return False
+        columns = [fresh[i::width] for i in range(width)]
+        rows = _Fresh(columns, columns[0] == sorted(columns[0]))
         cells = numbers_of(held.tiles)
         at = 0
         for tiles, asking in self._tiled:
             block, at = _block(tiles, cells, at)
-            size = tiles.resolution
-            now = asked.time // size * size
+            now = asked.time // tiles.resolution * tiles.resolution
+            spans: dict[int, _Inside] = {}
             for one in asking:
-                since = now - one.length
-                rows = [row for row in fresh if since < row[0] // size * size <= now]
-                if one.alone:
-                    rows.pop()  # the event itself came last
-                out[one.name] = _filled(one, _TILED[one.aggregate](one, _Inside(tiles, block, since, now, rows)))
+                inside = spans.get(one.length)
+                if inside is None:
+                    inside = spans[one.length] = _inside(tiles, block, rows, (now - one.length, now))
+                out[one.name] = _filled(one, _TILED[one.aggregate](one, inside))
         return True
 
     def _read_outcomes(self, held: Held, asked: Asked, out: dict[str, float]) -> None:
@@ -107,12 +112,18 @@ class EntityReader:
             now = asked.time // tile * tile if tile else asked.time
             seen = [(at, 1, value) for at, _, source, value in raw if source == place and at <= now]
             seen += [(at, count, total) for at, source, count, total in matured if source == place and at <= now]
+            seen.sort()
+            counts = list(accumulate([row[1] for row in seen], initial=0))
+            totals = list(accumulate([row[2] for row in seen], initial=0))
             for one in asking:
-                inside = [row for row in seen if row[0] > now - one.length]
-                count = sum(row[1] for row in inside)
-                total = sum(row[2] for row in inside)
+                start = bisect_right(seen, (now - one.length, _PAST_ALL, 0))
+                count, total = counts[-1] - counts[start], totals[-1] - totals[start]
                 share = one.aggregate is Aggregate.SHARE
                 out[one.name] = _filled(one, _divided(total, count) if share else float(count))
+
+
+_PAST_ALL = 1 << 63
+"""More than any count: a place after every outcome of one moment."""
 
 
 def _asking(layout: EntityLayout, feature: Feature, window: Window) -> _Asking:
@@ -139,7 +150,7 @@ def _columns(raw: bytes, width: int, seq: int) -> Columns:
     times, seqs = columns[0], columns[1]
     if seqs and seqs[-1] > seq:
         columns = _sorted(row for row in rows_of(raw, width) if row[1] <= seq) or [()] * width
-    elif any(map(int.__gt__, times, times[1:])):
+    elif times != sorted(times):
         columns = _sorted(rows_of(raw, width))
     return columns
 
@@ -219,32 +230,61 @@ def _block(tiles: Tiles, cells: list[int], at: int) -> tuple[_Block, int]:
     return _Block(columns, cells[rows + 1 : end : 3], cells[rows + 2 : end : 3], cells[rows + 3 : end : 3]), end
 
 
+class _Fresh(NamedTuple):
+    """Rows that are not folded yet, in order of numbers, the event's own last; `in_time`: in order of time as well."""
+
+    columns: Columns
+    in_time: bool
+
+
 class _Inside(NamedTuple):
-    """What lies in a tiled window: (since, now] of the folded tiles, and rows that are not folded yet."""
+    """What lies in a tiled window: folded tiles `first` to `last`, and of the fresh rows' columns `start` to `end`.
+
+    The event's own row is the last; a window without it ends one row earlier.
+    """
 
     tiles: Tiles
     block: _Block
     since: int
     now: int
-    rows: Sequence[tuple[int, ...]]
+    first: int
+    last: int
+    columns: Columns
+    start: int
+    end: int
 
-    def column(self, place: int) -> Sequence[int]:
+    def folded(self, place: int) -> Sequence[int]:
         """A column of the tiles inside; none when nothing is folded."""
-        times = self.block.columns[0]
-        if not times:
-            return ()
-        return self.block.columns[place][bisect_right(times, self.since) : bisect_right(times, self.now)]
+        return self.block.columns[place][self.first : self.last] if self.last else ()
 
-    def fresh(self, value: int) -> list[int]:
-        return [row[2 + value] for row in self.rows]
+    def fresh(self, one: _Asking) -> Sequence[int]:
+        return self.columns[2 + one.value][self.start : self.end - one.alone]
+
+    def count(self, one: _Asking) -> int:
+        return sum(self.folded(1)) + self.end - one.alone - self.start
 
 
-def _tiled_count(_one: _Asking, inside: _Inside) -> float:
-    return float(sum(inside.column(1)) + len(inside.rows))
+def _inside(tiles: Tiles, block: _Block, fresh: _Fresh, window: tuple[int, int]) -> _Inside:
+    """`window`: after its first tile's time, up to its second. A tile is inside when all its times are."""
+    since, now = window
+    earliest, latest = since + tiles.resolution, now + tiles.resolution - 1
+    folded = block.columns[0]
+    first, last = bisect_right(folded, since), bisect_right(folded, now)
+    columns = fresh.columns
+    if fresh.in_time:
+        start = bisect_left(columns[0], earliest)
+    else:
+        kept = [i for i, time in enumerate(columns[0]) if earliest <= time <= latest]
+        columns, start = [[column[i] for i in kept] for column in columns], 0
+    return _Inside(tiles, block, since, now, first, last, columns, start, len(columns[0]))
+
+
+def _tiled_count(one: _Asking, inside: _Inside) -> float:
+    return float(inside.count(one))
 
 
 def _tiled_total(one: _Asking, inside: _Inside) -> int:
-    return sum(inside.column(2 + inside.tiles.sums.index(one.value))) + sum(inside.fresh(one.value))
+    return sum(inside.folded(2 + inside.tiles.sums.index(one.value))) + sum(inside.fresh(one))
 
 
 def _tiled_sum(one: _Asking, inside: _Inside) -> float:
@@ -252,19 +292,19 @@ def _tiled_sum(one: _Asking, inside: _Inside) -> float:
 
 
 def _tiled_mean(one: _Asking, inside: _Inside) -> float:
-    return _divided(_tiled_total(one, inside), sum(inside.column(1)) + len(inside.rows))
+    return _divided(_tiled_total(one, inside), inside.count(one))
 
 
 def _tiled_max(one: _Asking, inside: _Inside) -> float:
     tiles = inside.tiles
     place = 2 + len(tiles.sums) + tiles.highest.index(one.value)
-    return float(max([*inside.column(place), *inside.fresh(one.value)], default=NAN))
+    return float(max([*inside.folded(place), *inside.fresh(one)], default=NAN))
 
 
 def _tiled_min(one: _Asking, inside: _Inside) -> float:
     tiles = inside.tiles
     place = 2 + len(tiles.sums) + len(tiles.highest) + tiles.lowest.index(one.value)
-    return float(min([*inside.column(place), *inside.fresh(one.value)], default=NAN))
+    return float(min([*inside.folded(place), *inside.fresh(one)], default=NAN))
 
 
 def _tiled_distinct(one: _Asking, inside: _Inside) -> float:
@@ -273,15 +313,15 @@ def _tiled_distinct(one: _Asking, inside: _Inside) -> float:
     codes = block.codes[start:end]
     if len(inside.tiles.distinct) > 1:
         codes = [code for code, value in zip(codes, block.values[start:end], strict=True) if value == one.value]
-    different = {*codes, *inside.fresh(one.value)}
+    different = {*codes, *inside.fresh(one)}
     different.discard(ABSENT)
     return float(min(len(different), MOST_DISTINCT))
 
 
-def _tiled_since(_one: _Asking, inside: _Inside) -> float:
+def _tiled_since(one: _Asking, inside: _Inside) -> float:
+    times = inside.columns[0][inside.start : inside.end - one.alone]
     size = inside.tiles.resolution
-    times = [row[0] // size * size for row in inside.rows]
-    last = max([*inside.column(0)[-1:], *times], default=None)
+    last = max([*inside.folded(0)[-1:], *[time // size * size for time in times]], default=None)
     return NAN if last is None else (inside.now - last) / SECOND
 
 
