@@ -30,6 +30,7 @@ class Settings:
     port: int
     online_url: str = field(repr=False)
     store_url: str | None = None
+    ip_ranges: Path | None = None
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -43,6 +44,7 @@ class Settings:
             port=_whole("FRADECT_PORT", 8000, 1, 65_535),
             online_url=os.environ.get("FRADECT_ONLINE_URL") or _online_url(home),
             store_url=os.environ.get("FRADECT_STORE_URL") or None,
+            ip_ranges=_path("FRADECT_IP_RANGES"),
         )
 
 
@@ -76,6 +78,11 @@ class S3Access:
             token=_first("AWS_SESSION_TOKEN"),
             ca_bundle=_first("AWS_CA_BUNDLE"),
         )
+
+
+def _path(name: str) -> Path | None:
+    text = os.environ.get(name)
+    return Path(text).expanduser().resolve() if text else None
 
 
 def _first(*names: str) -> str | None:

@@ -77,6 +77,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "FRADECT_STATE_URL": settings.state_url,
         "FRADECT_ONLINE_URL": settings.online_url,
         "FRADECT_BUDGET_MS": str(settings.budget_ms),
+        "FRADECT_IP_RANGES": str(settings.ip_ranges or ""),
         "BENTOML_HOME": str(settings.home / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",
         "OMP_NUM_THREADS": "1",

@@ -15,6 +15,8 @@ from fradect.decide import Request
 from fradect.errors import InvalidInput
 from fradect.events import Clock, check_time, clean, clean_text, holds_card_number, to_micros
 from fradect.faults import Fault, Reason
+from fradect.features.globe import NOWHERE
+from fradect.intake import NOT_IN_ANY_RANGE, IpRanges
 from fradect.modules.declaration import Field, FieldType
 from fradect.modules.ecommerce import MODULE, REQUEST_PATHS
 from fradect.money import exponent_of, to_minor
@@ -45,8 +47,13 @@ class Received:
     request_id: str
 
 
-def request_of(body: Any, received: Received, vault: Vault, base_currency: str) -> Request:
-    """InvalidInput names the field as the caller wrote it. Nothing is stored yet, and no clear personal text left."""
+def request_of(
+    body: Any, received: Received, vault: Vault, base_currency: str, ranges: IpRanges | None = None
+) -> Request:
+    """InvalidInput names the field as the caller wrote it. Nothing is stored yet, and no clear personal text left.
+
+    What the caller says makes a repeat the same request, not what `ranges` says of the address at the time.
+    """
     asked = _typed(body)
     event_id = _event_id(asked.transaction.transaction_id)
     fields = _fields(asked, received.at)
@@ -61,7 +68,7 @@ def request_of(body: Any, received: Received, vault: Vault, base_currency: str) 
         module=MODULE.name,
         event_time=received.at if happened is None else happened,
         observed_at=received.at,
-        fields={**fields, **tokens, **ciphers, "amount": amount, "amount_base": amount},
+        fields={**fields, **_located(fields, ranges), **tokens, **ciphers, "amount": amount, "amount_base": amount},
     )
     return Request(event, received.request_id, hashlib.sha256(_json.encode(meant)).hexdigest(), explain)
 
@@ -89,6 +96,14 @@ def _fields(asked: PurchaseRequest, now: int) -> dict[str, Value]:
         if fields[field.name] is None and field.name in _REQUIRED:
             raise Fault(Reason.MISSING, "send it", path)
     return fields
+
+
+def _located(fields: Mapping[str, Value], ranges: IpRanges | None) -> dict[str, Value]:
+    """Country and place of the address; the caller's word on the country goes before the table's."""
+    ip = fields["ip"]
+    found = ranges.of(ip) if ranges is not None and isinstance(ip, str) else NOT_IN_ANY_RANGE
+    place = None if found.place == NOWHERE else found.place
+    return {"ip_country": fields["ip_country"] or found.country, "ip_place": place}
 
 
 def _sealed(

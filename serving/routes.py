@@ -12,10 +12,12 @@ from starlette.responses import Response
 
 from fradect import decide
 from fradect.errors import NotFound
+from fradect.intake import IpRanges
 from fradect.ports import Callers, Vault
 from serving.auth import SCORE, caller_of
 from serving.body import read_body
 from serving.champions import Champions
+from serving.ip_tables import IpTables
 from serving.metrics import Metrics
 from serving.purchases import Received, request_of
 from serving.strict_json import read
@@ -27,7 +29,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Reader(Protocol):
     """From a module's body to the request that is decided."""
 
-    def __call__(self, body: Any, received: Received, vault: Vault, base_currency: str) -> decide.Request: ...
+    def __call__(
+        self, body: Any, received: Received, vault: Vault, base_currency: str, ranges: IpRanges | None
+    ) -> decide.Request: ...
 
 
 READERS: Mapping[str, Reader] = {"ecommerce": request_of}
@@ -42,6 +46,7 @@ class Wired:
     callers: Callers
     vault: Vault
     metrics: Metrics
+    ip_tables: IpTables
     source: decide.Source
     not_ready: Callable[[], tuple[str, ...]]
     openapi: bytes
@@ -64,7 +69,8 @@ class Routes:
         body = read(await read_body(request))
         champion = wired.champions.of(module, caller.tenant_id)
         received = Received(caller.tenant_id, wired.source.now(), request.state.request_id)
-        asked = reader(body, received, wired.vault, champion.release.policy.base_currency)
+        ranges = wired.ip_tables.of(module, caller.tenant_id)
+        asked = reader(body, received, wired.vault, champion.release.policy.base_currency, ranges)
         decided = await wired.decider.decide(asked, champion)
         wired.metrics.decided(decided.decision, module, time.perf_counter() - start)
         return Response(decided.answer, media_type=JSON)

@@ -13,7 +13,7 @@ Time = Annotated[str, Meta(max_length=40, extra_json_schema={"format": "date-tim
 
 
 class Device(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the order was placed with."""
+    """What the order was placed with. Without `ip_country` the operator's table of IP ranges says it, if any does."""
 
     id: Id | None = None
     ip: Text | None = None

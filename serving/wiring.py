@@ -31,6 +31,7 @@ from fradect.turns import OwnThread
 from serving.batch import NoBatch
 from serving.champions import Champions
 from serving.housekeeping import Chore, Housekeeping, settle_memory
+from serving.ip_tables import IpTables
 from serving.metrics import Metrics
 from serving.openapi import document
 from serving.routes import Wired
@@ -62,6 +63,7 @@ class Service:
         self._state = open_state(settings)
         self._closers.append(self._state.close)
         self._metrics = Metrics()
+        self._ip_tables = IpTables(self._kept_table, settings.ip_ranges)
         self._shared = shared_home(settings)
         self._behind = ""
         self._reconciler = Reconciler(self._state, LedgerReads(self._ledger.engine))
@@ -93,6 +95,7 @@ class Service:
             callers=self._keys,
             vault=HomeVault(self._home),
             metrics=self._metrics,
+            ip_tables=self._ip_tables,
             source=source,
             not_ready=self._not_ready,
             openapi=document(),
@@ -108,6 +111,7 @@ class Service:
             Chore("following promotions", 1, self._follow),
             Chore("following the shared store", 20, self._share),
             Chore("following keys", 4, self._keys.reload),
+            Chore("following IP tables", 20, self._follow_tables),
             Chore("showing measurements", 20, self._show),
             Chore("reconciling", 60, self._reconcile),
         )
@@ -128,6 +132,12 @@ class Service:
             settle_memory()
         self._metrics.ready(not self._not_ready())
 
+    def _kept_table(self, module: str, tenant_id: str) -> Path:
+        return Places(self._home, module, tenant_id).ip_ranges
+
+    def _follow_tables(self) -> None:
+        self._ip_tables.refresh(self._champions.all())
+
     def _show(self) -> None:
         self._metrics.measured.take(self._measurements.latest())
 
@@ -138,7 +148,9 @@ class Service:
                 log.warning("live state of %s for %s: %s", module, tenant_id, repaired)
 
     def _prepare(self, module: str, tenant_id: str) -> None:
-        """Before a tenant's first decision: its live state as log and ledger have it, and a key to call with."""
+        """Before a tenant's first decision: its live state as log and ledger have it, its IP ranges, and a key to call
+        with."""
+        self._ip_tables.refresh([(module, tenant_id)])
         folder = Places(self._home, module, tenant_id).log
         if log_end(folder) > self._state.mark(tenant_id, module).log_seq:
             built = rebuild(self._state, tenant_id, module_of(module), folder)
