@@ -11,6 +11,7 @@ from flows.progress import stage as announced
 from flows.quality import hold
 from flows.stage import stage
 from flows.wiring import workshop
+from flows.wiring.compacting import compacted
 from flows.wiring.features import derive, fill_feast
 from fradect.types import DAY
 
@@ -19,6 +20,7 @@ from fradect.types import DAY
 def materialise(module: str, tenant: str) -> None:
     """Bring everything derived from the log up to date; what is up to date is left alone."""
     with announced("materialise") as result:
+        compacted(module, tenant)
         shop = workshop(module, tenant)
         contract = shop.contract
         rows = derive(shop, contract)

@@ -28,6 +28,9 @@ COMMANDS: Mapping[str, Command] = {
         "flows.commands.simulate:simulate", "Make a history of purchases, fraud among them, to try things on."
     ),
     "import": Command("flows.commands.import_:import_", "Bring CSV or Parquet files into the event log."),
+    "ingest": Command(
+        "flows.commands.ingest:ingest", "Take events and outcomes from Kafka, or a folder, as they come."
+    ),
     "pipeline": Command(
         "flows.commands.pipeline:pipeline", "Run everything: ingest, validate, materialise, train, promote."
     ),

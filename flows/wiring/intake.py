@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from flows.progress import advance
 from flows.wiring import mapping_file
+from flows.wiring.compacting import beside_sql
 from flows.wiring.storage import working
 from fradect.adapters.importing import ImportOptions, ImportReport, import_from
 from fradect.adapters.s3_supply import spooled
@@ -21,10 +22,14 @@ __all__ = ["ImportReport", "bring_in"]
 
 def bring_in(source: str, mapping: str, until: int | None, max_rejected: float) -> ImportReport:
     """Import a file, a folder or what an s3:// URL names by a mapping's path or name, under FRADECT_HOME."""
-    options = ImportOptions(until=until, max_rejected=max_rejected, progress=advance)
     loaded = load_mapping(mapping_file(mapping))
     home = Settings.from_env().home
-    with working(loaded.module.name, loaded.tenant), _supply(source, loaded, home) as supply:
+    asked = ImportOptions(until=until, max_rejected=max_rejected, progress=advance)
+    with (
+        working(loaded.module.name, loaded.tenant),
+        beside_sql(loaded, asked) as options,
+        _supply(source, loaded, home) as supply,
+    ):
         return import_from(supply, loaded, home, options)
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from fradect.adapters.event_log import BatchFacts, EventLog, Facts, SourceFacts, facts_of
 from fradect.adapters.log_merge import STORED, Merge, Repeat
-from fradect.adapters.places import Places, publishing
+from fradect.adapters.log_terms import check_log, keep_table, vault_for
 from fradect.adapters.sources import Source
 from fradect.adapters.staging import Desk, Staged, stage
 from fradect.adapters.supply import FolderSupply, Supply
@@ -22,7 +22,6 @@ from fradect.errors import Conflict, Refused
 from fradect.faults import Reason
 from fradect.intake import Reject, Terms, fillers
 from fradect.mapping import Mapping
-from fradect.modules.declaration import FieldType
 
 Progress = Callable[[float, float, str], None]
 """Told the bytes of files done, the bytes of all files, and a few words."""
@@ -111,8 +110,8 @@ def import_from(supply: Supply, mapping: Mapping, home: Path, options: ImportOpt
         facts = log.facts()
         quarantine = home / "quarantine" / mapping.module.name / mapping.tenant
         run = _Run(mapping, log, facts, staging, quarantine, options)
-        vault = HomeVault(home) if _has_personal(mapping) else None
-        _check_log(run, vault)
+        vault = vault_for(mapping, home)
+        check_log(facts, mapping, vault)
         table = mapping.range_table(supply.place)
         _stage_all(run, supply, _terms(run, vault, table))
         following = _merge(run, vault)
@@ -120,44 +119,14 @@ def import_from(supply: Supply, mapping: Mapping, home: Path, options: ImportOpt
         _check_share(run)
         if following is not None:
             log.publish(following)
-        if table is not None:
-            _keep_table(table, Places(home, mapping.module.name, mapping.tenant).ip_ranges)
+        keep_table(table, home, mapping)
     return _report(run, supply.files, time.perf_counter() - started)
-
-
-def _has_personal(mapping: Mapping) -> bool:
-    return any(f.type is FieldType.PERSONAL and f.name in mapping.fields for f in mapping.module.fields)
-
-
-def _check_log(run: _Run, vault: HomeVault | None) -> None:
-    facts, mapping = run.facts, run.mapping
-    if facts is None:
-        return
-    here = (facts.contract, facts.base_currency)
-    if here != (mapping.contract.name, mapping.base_currency):
-        raise Conflict(
-            f"the log of tenant {mapping.tenant!r} holds {facts.contract} in {facts.base_currency}, mapping "
-            f"{mapping.name} feeds {mapping.contract.name} in {mapping.base_currency}: name another tenant"
-        )
-    if vault is not None and facts.key_id not in (None, vault.key_id):
-        raise Refused(
-            f"personal fields of tenant {mapping.tenant!r} are sealed under another key than this home's: restore "
-            "keys/vault.json"
-        )
 
 
 def _terms(run: _Run, vault: HomeVault | None, table: Path | None) -> Terms:
     lookups = fillers(run.mapping, table)
     now = time.time_ns() // 1000 if run.options.now is None else run.options.now
     return Terms(now, run.options.until, vault, lookups)
-
-
-def _keep_table(table: Path, kept: Path) -> None:
-    """A service that fills the same fields must read the same table, wherever the one that was imported goes."""
-    raw = table.read_bytes()
-    if not kept.is_file() or kept.read_bytes() != raw:
-        with publishing(kept) as staging:
-            staging.write_bytes(raw)
 
 
 def _is_wanted(run: _Run) -> Callable[[str], bool]:

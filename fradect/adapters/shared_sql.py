@@ -1,5 +1,8 @@
 """What the service shares with other processes in SQL: API keys and measurements."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 import sqlalchemy as sa
 
@@ -34,17 +37,26 @@ class SqlMeasurements:
         self._engine = engine
 
     def record(self, measurement: Measurement) -> None:
-        row = {
-            "name": measurement.name,
-            "labels": _json.encode(dict(measurement.labels)).decode(),
-            "value": measurement.value,
-            "measured_at": measurement.measured_at,
-        }
         try:
             with self._engine.begin() as connection:
-                connection.execute(measurements.insert(), row)
+                connection.execute(measurements.insert(), _row(measurement))
         except sa.exc.DBAPIError as error:
             raise Unavailable(f"measurement {measurement.name} was not stored: {error.orig}") from error
+
+    def replace(self, gauges: Sequence[Measurement]) -> None:
+        """Figures that are told again every few seconds: what was told of the same name and labels goes."""
+        rows = [_row(gauge) for gauge in gauges]
+        table = measurements.c
+        same = measurements.delete().where(
+            table.name == sa.bindparam("its_name"), table.labels == sa.bindparam("its_labels")
+        )
+        try:
+            with self._engine.begin() as connection:
+                if rows:
+                    connection.execute(same, [{"its_name": r["name"], "its_labels": r["labels"]} for r in rows])
+                    connection.execute(measurements.insert(), rows)
+        except sa.exc.DBAPIError as error:
+            raise Unavailable(f"measurements were not stored: {error.orig}") from error
 
     def latest(self) -> tuple[Measurement, ...]:
         table = measurements.c
@@ -56,3 +68,12 @@ class SqlMeasurements:
         except sa.exc.DBAPIError as error:
             raise Unavailable(f"measurements could not be read: {error.orig}") from error
         return tuple(Measurement(n, msgspec.json.decode(labels), value, at) for n, labels, value, at in found)
+
+
+def _row(measurement: Measurement) -> dict[str, Any]:
+    return {
+        "name": measurement.name,
+        "labels": _json.encode(dict(measurement.labels)).decode(),
+        "value": measurement.value,
+        "measured_at": measurement.measured_at,
+    }

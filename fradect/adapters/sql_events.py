@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from fradect.adapters.database import open_database, sqlite_path
-from fradect.adapters.tables import events, stream_events
+from fradect.adapters.tables import events, outcomes, stream_events
 from fradect.errors import Unavailable
 from fradect.types import Event
 
@@ -74,6 +74,18 @@ class SqlEvents:
                 wanted = wanted.where(table.c.seq > (after if table is events else after_streamed))
             streams.append(_in_order(engine, wanted.order_by(table.c.seq), table))
         return heapq.merge(*streams, key=lambda found: found.seq)
+
+    def highest(self, tenant_id: str, module: str) -> int:
+        """The highest number that an event or an outcome is stored under."""
+        columns = [(table.c.seq, table, engine) for table, engine in self._tables()]
+        columns.append((outcomes.c.number, outcomes, self._shared))
+        highest = 0
+        for column, table, engine in columns:
+            wanted = sa.select(sa.func.max(column).label("highest")).where(
+                table.c.tenant_id == tenant_id, table.c.module == module
+            )
+            highest = max(highest, _all(engine, wanted)[0].highest or 0)
+        return highest
 
     def unplaced(self, _tenant_id: str, _module: str) -> list[Event]:
         return []

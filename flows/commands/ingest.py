@@ -1,0 +1,59 @@
+"""`fradect ingest`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flows import screen
+from flows.commands.options import JSON, MAPPING
+from flows.progress import shown
+from flows.stream import stream as run_stream
+
+STREAM = typer.Option(
+    help="kafka://host:port[,host:port]/topic?group=G&outcomes=TOPIC&config=FILE, or a folder that is filled: a path "
+    "or file:///path. config names a file of librdkafka settings, such as security.protocol and sasl.password."
+)
+OUTCOMES = typer.Option(help="The Kafka topic of outcomes; of a folder they lie in its sub folder outcomes/.")
+ONCE = typer.Option(help="Stop when everything that is there has been taken, for schedules.")
+
+
+def ingest(
+    stream: Annotated[str, STREAM],
+    mapping: Annotated[str, MAPPING],
+    outcomes: Annotated[str | None, OUTCOMES] = None,
+    once: Annotated[bool, ONCE] = False,
+    json: Annotated[Path | None, JSON] = None,
+) -> None:
+    """Take events and outcomes from a stream as they come, into log and live state.
+
+    Events are JSON objects, one a message, or rows of Parquet, CSV and JSON-lines files; the mapping reads them as it
+    reads files for `fradect import`. What cannot be taken is tried five times and then goes to the topic
+    <topic>.dead, rows of files to quarantine, each with its reason; nothing else waits for it.
+
+    An outcome is {"event_id": "...", "kind": "fraud" or "return", "value": true, "known_at": "2026-01-31T12:00:00Z"}.
+    It may come before its event.
+
+    Where to go on is stored with the data, so stopping, by Ctrl-C, SIGTERM or a crash, loses nothing and doubles
+    nothing. Several processes of one group share the partitions.
+
+    [bold]fradect ingest --stream kafka://localhost:9092/purchases?outcomes=verdicts --mapping simulator[/bold]
+
+    [bold]fradect ingest --stream inbox/ --mapping simulator --once[/bold]
+    """
+    with shown():
+        done = run_stream(stream, mapping, outcomes, once)
+    counts = {name: getattr(done, name) for name in ("events", "outcomes", "repeated", "dead")}
+    rows = [(words, f"{counts[name]:,}") for name, words in _WORDS.items()]
+    lag = sum(done.lag.values())
+    Console().print(screen.table("Taken", ("", "rows"), [*rows, ("left behind", f"{lag:,}")]))
+    screen.leave_json(json, {**counts, "lag": {f"{topic}/{part}": lag for (topic, part), lag in done.lag.items()}})
+
+
+_WORDS = {
+    "events": "new events",
+    "outcomes": "new outcomes",
+    "repeated": "had come before",
+    "dead": "refused, with reason",
+}

@@ -1,0 +1,141 @@
+"""SQL beside the Parquet log: what it has that the log has not, compacted, and numbers that both agree on."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import sqlalchemy as sa
+
+from flows.progress import LOG
+from flows.wiring import workshop
+from fradect.adapters.compaction import Compacted, Compaction, compact, not_compacted
+from fradect.adapters.database import sqlite_path
+from fradect.adapters.event_log import EventLog
+from fradect.adapters.importing import ImportOptions
+from fradect.adapters.shared_sql import open_shared, shared_url
+from fradect.adapters.sql_events import SqlEvents
+from fradect.adapters.state_sqlite import SqliteState
+from fradect.adapters.stream_state import LiveState
+from fradect.errors import Conflict, InvalidInput
+from fradect.mapping import Mapping
+from fradect.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def compacted(module: str, tenant: str) -> Compacted:
+    """Bring what SQL has into the log of a tenant that has one; nothing while an import is adding to it."""
+    shop = workshop(module, tenant)
+    if shop.log.facts() is None or not has_shared(shop.settings):
+        return Compacted()
+    with sql(shop.settings) as (shared, stored):
+        return bring_up(Compaction(shop.home, shop.log, shared, stored, None, confirmed(shop.settings, tenant, module)))
+
+
+def bring_up(work: Compaction) -> Compacted:
+    try:
+        done = compact(work)
+    except Conflict as error:
+        log.warning("not compacted this time: %s", error)
+        return Compacted()
+    if done.events or done.outcomes:
+        LOG.info("%d events and %d outcomes joined the log", done.events, done.outcomes)
+    return done
+
+
+@contextmanager
+def beside_sql(mapping: Mapping, options: ImportOptions) -> Iterator[ImportOptions]:
+    """The options of an import that knows what SQL has, and takes its numbers from the live state where there is one.
+
+    A home that was only ever imported into has neither, and gets none.
+    """
+    settings = Settings.from_env()
+    options = replace(options, reserve=_number_blocks(settings, mapping))
+    if not has_shared(settings):
+        yield options
+        return
+    with sql(settings) as (shared, stored):
+        work = compaction_of(settings, mapping, shared, stored)
+        bring_up(work)
+        yield replace(options, stored=lambda: not_compacted(work))
+
+
+def compaction_of(settings: Settings, mapping: Mapping, shared: sa.Engine, stored: SqlEvents) -> Compaction:
+    """For the log that the mapping feeds, which it may begin."""
+    event_log = EventLog(settings.home, mapping.module.name, mapping.tenant)
+    known = confirmed(settings, mapping.tenant, mapping.module.name)
+    return Compaction(settings.home, event_log, shared, stored, mapping, known)
+
+
+def highest(event_log: EventLog, stored: SqlEvents | None) -> int:
+    """The highest number anywhere but in the live state."""
+    facts = event_log.facts()
+    in_log = 0 if facts is None else facts.highest_seq
+    return in_log if stored is None else max(in_log, stored.highest(event_log.tenant, event_log.module.name))
+
+
+def has_shared(settings: Settings) -> bool:
+    """False for a home where nothing but imports has run."""
+    path = sqlite_path(sa.create_engine(shared_url(settings.ledger_url)))
+    return path is None or path.exists()
+
+
+@contextmanager
+def sql(settings: Settings) -> Iterator[tuple[sa.Engine, SqlEvents]]:
+    """The shared tables, and every event that is stored there or in the ledger."""
+    shared = open_shared(settings.ledger_url)
+    stored = SqlEvents(settings.ledger_url, shared)
+    try:
+        yield shared, stored
+    finally:
+        stored.close()
+        shared.dispose()
+
+
+def _state_file(settings: Settings) -> Path | None:
+    """None for a state that is no file."""
+    url = sa.make_url(settings.state_url)
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+@contextmanager
+def live_state(settings: Settings) -> Iterator[LiveState]:
+    path = _state_file(settings)
+    if path is None:
+        raise InvalidInput("FRADECT_STATE_URL: give sqlite:///<path>", field="FRADECT_STATE_URL")
+    state = SqliteState(path)
+    try:
+        yield cast(LiveState, state)
+    finally:
+        state.close()
+
+
+def confirmed(settings: Settings, tenant: str, module: str) -> int | None:
+    """None where no live state knows."""
+    path = _state_file(settings)
+    if path is not None and not path.exists():
+        return None
+    with live_state(settings) as state:
+        return state.confirmed(tenant, module)
+
+
+def _number_blocks(settings: Settings, mapping: Mapping) -> Callable[[int], int] | None:
+    """What gives an import its numbers; None: the log alone, while there is no live state."""
+    path = _state_file(settings)
+    if path is not None and not path.exists():
+        return None
+    event_log = EventLog(settings.home, mapping.module.name, mapping.tenant)
+
+    def reserve(count: int) -> int:
+        if not has_shared(settings):
+            floor = highest(event_log, None)
+        else:
+            with sql(settings) as (_, stored):
+                floor = highest(event_log, stored)
+        with live_state(settings) as state:
+            return state.reserve(mapping.tenant, mapping.module.name, count, floor)
+
+    return reserve

@@ -1,0 +1,139 @@
+"""Streams: a URL becomes a source, settings become store, state and dead letters."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from flows.progress import LOG, advance
+from flows.wiring import mapping_file, workshop
+from flows.wiring.compacting import bring_up, compaction_of, highest, live_state, sql
+from flows.wiring.storage import working
+from fradect.adapters.event_log import EventLog
+from fradect.adapters.folder_stream import FolderSource, QuarantineLetters
+from fradect.adapters.kafka_stream import KafkaLetters, KafkaSource, KafkaUrl
+from fradect.adapters.log_terms import stream_terms
+from fradect.adapters.logged_events import LoggedEvents
+from fradect.adapters.shared_sql import SqlMeasurements
+from fradect.adapters.stream_sql import SqlStreamStore
+from fradect.adapters.stream_state import StreamState
+from fradect.errors import InvalidInput
+from fradect.features.layout import Layout, layout_of
+from fradect.mapping import Mapping, load_mapping
+from fradect.ports import Measurement
+from fradect.settings import Settings
+from fradect.stream import DeadLetters, Ingest, Options, Progress, Source, Tools
+
+log = logging.getLogger(__name__)
+
+METRIC = "fradect_stream_lag"
+_EVERY = 10.0  # seconds between two recordings of the lag
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A stream and how to read it; `outcomes` names a topic where the URL does not."""
+
+    url: str
+    mapping: str
+    outcomes: str | None = None
+
+
+@contextmanager
+def opened(asked: Asked) -> Iterator[Ingest]:
+    """Everything between a URL and the log, closed again at the end."""
+    settings = Settings.from_env()
+    mapping = load_mapping(mapping_file(asked.mapping))
+    folder = _folder(asked.url)
+    with ExitStack() as stack:
+        shared, stored = stack.enter_context(sql(settings))
+        with working(mapping.module.name, mapping.tenant):
+            bring_up(compaction_of(settings, mapping, shared, stored))
+        event_log = EventLog(settings.home, mapping.module.name, mapping.tenant)
+        terms = stream_terms(event_log.facts(), mapping, settings.home, folder)
+        logged = LoggedEvents(event_log)
+        stack.callback(logged.close)
+        state = StreamState(stack.enter_context(live_state(settings)), _whose(mapping), lambda: _layout(mapping))
+        state.begin(highest(event_log, stored))
+        name = f"folder:{folder.resolve()}" if folder else f"kafka:{_kafka(asked, mapping).group}"
+        store = SqlStreamStore(shared, stored, logged, _whose(mapping), name)
+        source, dead, tries = _ends(asked, mapping, folder, store)
+        stack.callback(source.close)
+        told = _Told(SqlMeasurements(shared))
+        tools = Tools(source, store, state, dead, lambda: state.confirm(stored), told)
+        yield Ingest(mapping, terms, tools, Options(tries=tries))
+
+
+def _ends(
+    asked: Asked, mapping: Mapping, folder: Path | None, store: SqlStreamStore
+) -> tuple[Source, DeadLetters, int]:
+    """Where rows come from, where those go that cannot be taken, and how often they are tried before."""
+    if folder is not None:
+        if asked.outcomes:
+            raise InvalidInput("outcomes of a folder lie in its sub folder outcomes/: leave the option out", "outcomes")
+        source = FolderSource(folder, mapping, store.positions)
+        quarantine = Settings.from_env().home / "quarantine" / mapping.module.name / mapping.tenant
+        return source, QuarantineLetters(quarantine, source.name_of), 1
+    url = _kafka(asked, mapping)
+    return KafkaSource(url, store.positions), KafkaLetters(url), 5
+
+
+def _kafka(asked: Asked, mapping: Mapping) -> KafkaUrl:
+    return KafkaUrl.parse(asked.url, asked.outcomes, f"fradect-{mapping.module.name}-{mapping.tenant}")
+
+
+def _folder(url: str) -> Path | None:
+    """None for Kafka."""
+    scheme, mark, rest = url.partition("://")
+    if mark and scheme == "kafka":
+        return None
+    if mark and scheme != "file":
+        raise InvalidInput(f"stream {scheme}://: give kafka://host:port/topic, file:///folder or a path", "stream")
+    return Path(unquote(urlsplit(url).path)) if rest else Path(url)
+
+
+def _layout(mapping: Mapping) -> Layout:
+    """What the champion looks at; before there is one, what the mapping's contract does."""
+    shop = workshop(mapping.module.name, mapping.tenant)
+    champion = shop.releases.champion(mapping.module.name, mapping.tenant)
+    contract = mapping.contract if champion is None else shop.releases.load(champion).contract
+    return layout_of(mapping.module, contract)
+
+
+def _whose(mapping: Mapping) -> tuple[str, str]:
+    return mapping.tenant, mapping.module.name
+
+
+class _Told:
+    """Progress as people see it, and the lag as a metric."""
+
+    def __init__(self, measurements: SqlMeasurements) -> None:
+        self._measurements = measurements
+        self._recorded = float("-inf")
+
+    def __call__(self, progress: Progress) -> None:
+        words = in_words(progress)
+        advance(0, 0, words)
+        if time.monotonic() - self._recorded < _EVERY:
+            return
+        self._recorded = time.monotonic()
+        LOG.info("%s", words)
+        now = time.time_ns() // 1000
+        if not progress.trouble:
+            self._measurements.replace(
+                [
+                    Measurement(METRIC, {"topic": topic, "partition": str(partition)}, float(lag), now)
+                    for (topic, partition), lag in progress.lag.items()
+                ]
+            )
+
+
+def in_words(progress: Progress) -> str:
+    if progress.trouble:
+        return f"waiting: {progress.trouble}"
+    said = f"{progress.events:,} events, {progress.outcomes:,} outcomes, {progress.rate:,.0f} events/s"
+    said += f", {sum(progress.lag.values()):,} behind"
+    return said + (f", {progress.dead:,} refused" if progress.dead else "")
