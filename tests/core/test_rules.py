@@ -42,6 +42,12 @@ def test_a_hit_says_why_with_the_events_values() -> None:
     assert findings.effects == RuleEffects(points=120, floor=Action.REVIEW)
 
 
+def test_impossible_travel_is_told_in_kilometres() -> None:
+    values = {"customer_km_since_last": 1_609.0, "customer_speed": 9_654.0, "account_age": 400.0}
+    (hit,) = _rules().find(purchase(), vector_of(STANDARD, 0.0, **values)).hits
+    assert hit.text == "1,609 km from where this customer last bought, at 9,654 km/h"
+
+
 @pytest.mark.parametrize(
     ("rule", "at", "fields", "values"),
     [
@@ -59,6 +65,8 @@ def test_a_hit_says_why_with_the_events_values() -> None:
         ("known_fraud", NOON, {}, {"fraud_history": 3.0}),
         ("three_countries", NOON, {}, {"ip_differs_billing": 1.0, "billing_differs_shipping": 1.0}),
         ("foreign_address_high_amount", NOON, {}, {"ip_differs_billing": 1.0, "amount": 5_000_000.0}),
+        ("impossible_travel", NOON, {}, {"customer_km_since_last": 101.0, "customer_speed": 1_000.0}),
+        ("risky_origin", NOON, {}, {"geolocation_risk_score": 70.0}),
         ("cash_on_delivery_high_amount", NOON, {"payment_method": "cod"}, {"amount": 6_000_000.0}),
         ("night_high_amount", NOON - 9 * HOUR, {}, {"amount": 6_000_000.0}),
         ("amount_extreme", NOON, {}, {"amount": 100_000_000.0}),
@@ -83,7 +91,7 @@ def test_a_rule_without_its_value_could_not_run_and_is_never_a_hit() -> None:
 def test_with_no_values_at_all_nothing_hits_and_the_essential_rule_asks_for_review() -> None:
     findings = _rules().find(purchase(payment_method=None), vector_of(STANDARD, NAN))
     assert not findings.hits
-    assert len(findings.could_not_run) == 17
+    assert len(findings.could_not_run) == 19
     assert findings.effects.floor is Action.REVIEW
     assert not findings.broken
 
