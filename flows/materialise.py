@@ -12,7 +12,8 @@ from flows.quality import hold
 from flows.stage import stage
 from flows.wiring import workshop
 from flows.wiring.compacting import compacted
-from flows.wiring.features import derive, fill_feast
+from flows.wiring.derived import derive
+from flows.wiring.features import fill_feast
 from fradect.types import DAY
 
 

@@ -6,8 +6,9 @@ from flows.progress import advance
 from flows.progress import stage as announced
 from flows.stage import stage
 from flows.wiring import Workshop, workshop
+from flows.wiring.derived import derive
 from flows.wiring.registry import name_champion
-from flows.wiring.replaying import replay_sample
+from flows.wiring.replaying import Play, play, stretch_of
 from fradect.errors import InvalidInput, NotFound
 from fradect.types import Verdict
 from training.gate import conclude
@@ -58,10 +59,11 @@ def _without_replay(shop: Workshop, release_id: str) -> list[Verdict]:
 
 
 def _replayed(shop: Workshop, candidate: Candidate) -> Verdict:
+    """Some of its test events in a row, through the live path after a rebuild, against history as it is now."""
     release = shop.releases.load(candidate.release_id)
-    since = candidate.training.boundaries.chosen_at
-    report = replay_sample(shop, release.contract, since, release.policy.limits.replay_events, candidate.training.seed)
-    found = [str(mismatch) for mismatch in report.examples]
-    if report.missing or report.extra:
-        found.append(f"{report.missing} events have no row in history, {report.extra} rows no event")
-    return replay_gate(found, report.events)
+    derive(shop, release.contract)
+    tested, many = candidate.training.boundaries.chosen_at, release.policy.limits.replay_events
+    between = stretch_of(shop, release.contract, tested, many, candidate.training.seed)
+    report, _ = play(shop, Play(release.contract, between))
+    found = [f"{example} ({report.by_feature[example.feature]:,} such events)" for example in report.examples]
+    return replay_gate([*found, *report.unmatched], report.events, report.differing + report.missing + report.extra)

@@ -10,7 +10,7 @@ from flows.progress import advance
 from flows.progress import stage as announced
 from flows.stage import stage
 from flows.wiring import workshop
-from flows.wiring.features import derive
+from flows.wiring.derived import derive
 from flows.wiring.replaying import Between, Play, chosen, play
 from fradect.errors import InvalidInput
 from fradect.features.contract import Contract

@@ -29,7 +29,7 @@ class Limits:
     fairness_fpr_gap: float = 0.05  # and the gap in false-positive rates has to exceed this to fail
     improvement_margin: float = 0.0  # lower end of the interval of AP(candidate) - AP(champion) must exceed -margin
     worse_tolerance: float = 0.02
-    replay_events: int = 1000
+    replay_events: int = 5000  # of the test events, in a row
 
 
 @dataclass(frozen=True, slots=True)

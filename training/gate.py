@@ -50,18 +50,19 @@ def _better(comparison: Comparison, limits: Limits) -> Verdict:
     return Verdict("improvement", "pass", reason, evidence)
 
 
-def replay(mismatches: Sequence[str], events: int) -> Verdict:
-    """One sampled event whose live vector differs from history's is one too many; so is having sampled none.
+def replay(mismatches: Sequence[str], events: int, differing: int | None = None) -> Verdict:
+    """One event whose live vector differs from history's is one too many; so is having replayed none.
 
-    `mismatches`: one description each.
+    `mismatches`: descriptions; of how many events is `differing`, one each when it is not given.
     """
-    evidence = {"events": events, "mismatches": len(mismatches), "first": list(mismatches[:_SHOWN])}
+    wrong = len(mismatches) if differing is None else differing
+    evidence = {"events": events, "mismatches": wrong, "first": list(mismatches[:_SHOWN])}
+    if wrong or mismatches:
+        reason = f"{wrong:,} of {events:,} events differ between history and live: {mismatches[0]}"
+        return Verdict("replay", "fail", reason, evidence)
     if not events:
         return Verdict("replay", "fail", "no event was replayed, so nothing is proven", evidence)
-    if mismatches:
-        reason = f"{len(mismatches):,} of {events:,} events differ between history and live: {mismatches[0]}"
-        return Verdict("replay", "fail", reason, evidence)
-    return Verdict("replay", "pass", f"{events:,} events, live equals history to the last bit", evidence)
+    return Verdict("replay", "pass", f"{events:,} events in a row, live equals history to the last bit", evidence)
 
 
 def conclude(verdicts: Sequence[Verdict]) -> Verdict:

@@ -1,26 +1,25 @@
-"""Everything derived from the log: features, snapshots, Feast's stores, training sets."""
+"""Feast's stores, and what a check of the service needs to know about them later."""
 
-from flows.progress import advance
+import time
+
 from flows.wiring import Workshop
 from fradect.adapters.feast_store import FeastStore
-from fradect.adapters.history_store import build_features
-from fradect.adapters.snapshot_store import build_snapshots
-from fradect.adapters.training_store import training_set
-from fradect.features.contract import Contract
+from fradect.adapters.shared_sql import SqlMeasurements, open_shared
+from fradect.features.contract import Contract, Kind
+from fradect.ports import Measurement
 
-
-def derive(shop: Workshop, contract: Contract) -> int:
-    """Features, snapshots and training set of a contract on disk, made anew where the log changed; the events."""
-    built = build_features(shop.places, shop.module, contract, lambda what, share: advance(0.6 * share, 1, what))
-    advance(0.6, 1, "customer snapshots")
-    build_snapshots(shop.places, shop.module, contract)
-    advance(0.7, 1, "training set, point in time")
-    training_set(shop.places, shop.module, contract)
-    return built.rows
+ONLINE_UNTIL = "fradect_snapshots_online_until"
+"""A measurement: up to which moment (microseconds) customer snapshots were online from then on."""
 
 
 def fill_feast(shop: Workshop, contract: Contract, until: int) -> None:
     """Register the contract's views and bring the online store up to `until` (microseconds)."""
     feast = FeastStore(shop.places, contract, shop.settings.online_url)
     feast.apply()
-    feast.materialise(until)
+    if feast.materialise(until) and contract.of_kind(Kind.BATCH):
+        shared = open_shared(shop.settings.ledger_url)
+        try:
+            labels = {"module": shop.module.name, "tenant": shop.tenant, "contract": contract.hash}
+            SqlMeasurements(shared).record(Measurement(ONLINE_UNTIL, labels, float(until), time.time_ns() // 1000))
+        finally:
+            shared.dispose()
