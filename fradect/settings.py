@@ -43,7 +43,7 @@ class Settings:
             host=os.environ.get("FRADECT_HOST", "127.0.0.1"),
             port=_whole("FRADECT_PORT", 8000, 1, 65_535),
             online_url=os.environ.get("FRADECT_ONLINE_URL") or _online_url(home),
-            store_url=os.environ.get("FRADECT_STORE_URL") or None,
+            store_url=_store_url(),
             ip_ranges=_path("FRADECT_IP_RANGES"),
         )
 
@@ -52,6 +52,12 @@ def _online_url(home: Path) -> str:
     """Customer snapshots lie with the live state when that is a Redis, else in a file for each tenant's module."""
     state_url = os.environ.get("FRADECT_STATE_URL", "")
     return state_url if state_url.startswith(("redis://", "rediss://")) else f"sqlite:///{home}"
+
+
+def _store_url() -> str | None:
+    """A URL as it is; a path from the root on, since the service runs elsewhere."""
+    text = os.environ.get("FRADECT_STORE_URL", "")
+    return text if "://" in text or not text else str(Path(text).expanduser().resolve())
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "FRADECT_LEDGER_URL": settings.ledger_url,
         "FRADECT_STATE_URL": settings.state_url,
         "FRADECT_ONLINE_URL": settings.online_url,
+        "FRADECT_STORE_URL": settings.store_url or "",
         "FRADECT_BUDGET_MS": str(settings.budget_ms),
         "FRADECT_IP_RANGES": str(settings.ip_ranges or ""),
         "BENTOML_HOME": str(settings.home / "bentoml"),

@@ -1,10 +1,12 @@
 """The service's composition root: settings become adapters here and nowhere else under serving/."""
 
+import importlib
 import logging
 import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -15,7 +17,6 @@ from fradect.adapters.ledger_sql import SqlLedger
 from fradect.adapters.object_stores import open_store
 from fradect.adapters.places import Places
 from fradect.adapters.releases_folder import ReleasesFolder
-from fradect.adapters.shared_home import SharedHome
 from fradect.adapters.shared_sql import SqlMeasurements, open_shared
 from fradect.adapters.state_rebuild import log_end, rebuild
 from fradect.adapters.state_sqlite import SqliteState
@@ -37,6 +38,12 @@ from serving.openapi import document
 from serving.routes import Wired
 
 log = logging.getLogger(__name__)
+
+
+class Follower(Protocol):
+    """Where releases come from that are promoted elsewhere."""
+
+    def follow(self) -> None: ...
 
 
 class Service:
@@ -186,11 +193,13 @@ def open_state(settings: Settings) -> SqliteState:
     return SqliteState(Path(url.database), MODULES.values())
 
 
-def shared_home(settings: Settings) -> SharedHome | None:
-    """The store that other machines share with this home, if there is one."""
+def shared_home(settings: Settings) -> Follower | None:
+    """The store that other machines share with this home; its door, which knows the log, is loaded by no other."""
     if settings.store_url is None:
         return None
-    return SharedHome(settings.home, open_store(settings.store_url, S3Access.from_env()))
+    store = open_store(settings.store_url, S3Access.from_env())
+    home: Follower = importlib.import_module("fradect.adapters.shared_home").SharedHome(settings.home, store)
+    return home
 
 
 def now_micros() -> int:
