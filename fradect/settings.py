@@ -57,7 +57,9 @@ def _online_url(home: Path) -> str:
 def _store_url() -> str | None:
     """A URL as it is; a path from the root on, since the service runs elsewhere."""
     text = os.environ.get("FRADECT_STORE_URL", "")
-    return text if "://" in text or not text else str(Path(text).expanduser().resolve())
+    if not text:
+        return None
+    return text if "://" in text else str(Path(text).expanduser().resolve())
 
 
 @dataclass(frozen=True, slots=True)
