@@ -137,11 +137,11 @@ class StateFile:
     def together(self) -> Iterator[None]:
         """Every step inside is one transaction, and this thread's alone."""
         with self.transaction():
-            self._together = True
+            was_together, self._together = self._together, True
             try:
                 yield
             finally:
-                self._together = False
+                self._together = was_together
 
     def held(self, scope: Scope, entity: str, key: bytes) -> Held:
         row = self.db.execute(_SELECT, (scope.id, entity, key)).fetchone()

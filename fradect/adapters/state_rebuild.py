@@ -1,210 +1,254 @@
-"""The live state from the canonical log: the recent part for the service, a chosen part for a replay."""
+# ruff: noqa: S608  statements are made of declared names, paths of our own and numbers
+"""The live state from the log: the bytes that arrivals would have left, all confirmed and settled, made in bulk.
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+DuckDB reads what windows can still reach, one entity's keys at a time, a part of them where there are many; numpy
+sorts, cuts and adds up (fradect/adapters/state_pack.py); the state takes it all in at once.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
-from fradect.adapters.state_layout import EntityTable, Layout, source_name
-from fradect.adapters.state_sqlite import SqliteState
-from fradect.modules.declaration import Module
-from fradect.types import DAY
+from fradect.adapters.duck import connect, files, quoted
+from fradect.adapters.places import scratch
+from fradect.adapters.state_pack import EntityTables, TextCodes, pack
+from fradect.adapters.state_parts import KEPT, Filling, Mark
+from fradect.features.contract import MAX_LATE
+from fradect.features.globe import NOWHERE
+from fradect.features.held import Held, Learnt
+from fradect.features.layout import EntityLayout, Layout
+from fradect.modules.declaration import FieldType
+from fradect.types import Event
 
-MARGIN = DAY  # events that come late look back from before the log's last one
+ROWS_AT_ONCE = 2_000_000
+_PAGE = 5_000
+
+Progress = Callable[[str, float], None]
+
+
+class Refillable(Protocol):
+    """The live state's side of a rebuild (fradect/adapters/states.py)."""
+
+    def refill(self, tenant_id: str, layout: Layout, filling: Filling) -> Mark: ...
+
+    def apply(self, event: Event, seq: int | None = None) -> int: ...
+
+    def learn(self, outcomes: list[Learnt]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Which part of the log to hold: events later than `since`, and of these only what `keys` (by entity) name.
+class Tail:
+    """What SQL has and the log may not have yet: events with their numbers, and outcomes that have theirs."""
 
-    Without `since`: as far back as any window of the module looks from the log's last event, and a day.
-    """
-
-    since: int | None = None
-    keys: Mapping[str, Sequence[str]] | None = None
+    events: Iterable[tuple[int, Event]] = ()
+    outcomes: Iterable[Learnt] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What a rebuild held, and the number from which arrivals go on."""
+    """What a rebuild took in: events and outcomes of the log that windows reach, keys, and events that SQL alone had.
+
+    `last_seq`: the number after which arrivals go on.
+    """
 
     events: int
     outcomes: int
+    keys: int
+    applied: int
     last_seq: int
+    seconds: float
 
 
-def rebuild(state: SqliteState, tenant_id: str, module: Module, log: Path, part: Part = Part()) -> Rebuilt:
-    """Replace the tenant's state of a module by what the log's folder (`events/`, `outcomes/`) says; atomic."""
-    layout = state.layout(module.name)
-    events = _dataset(log / "events")
-    with state.transaction() as db:
-        scope = state.scope(tenant_id, module.name)
-        _clear(db, layout, scope)
-        last_seq, newest = _ends(events)
-        recent = newest - MARGIN
-        since = recent - _horizon(module) if part.since is None else part.since
-        visible = recent - _longest_outcome(module) if part.since is None else part.since
-        _gather_outcomes(db, layout, _dataset(log / "outcomes"), visible)
-        held = _insert_events(db, layout, scope, _chosen(db, layout, events, since, part.keys))
-        _fill_entities(db, layout, scope, since, part.keys)
-        outcomes = _fill_outcomes(db, layout, scope, part.keys)
-        db.execute(
-            "UPDATE scopes SET last_seq = max(last_seq, ?), log_seq = ?, confirmed_seq = ? WHERE id = ?",
-            (last_seq, last_seq, last_seq, scope),
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """From what to rebuild: the log's folder (`events/`, `outcomes/`), up to a number (None: all of it), and what SQL
+    has beside it."""
+
+    log: Path
+    until_seq: int | None = None
+    tail: Tail = Tail()
+    progress: Progress = lambda _stage, _share: None
+
+
+def rebuild(state: Refillable, tenant_id: str, layout: Layout, log: Path, *, until_seq: int | None = None) -> Rebuilt:
+    """Replace the tenant's live state of the layout's module by what the log says: as of just after the number
+    `until_seq`, if given. Unavailable, and nothing changed, while somebody else rebuilds it."""
+    return rebuild_from(Sources(log, until_seq), state, tenant_id, layout)
+
+
+def rebuild_from(sources: Sources, state: Refillable, tenant_id: str, layout: Layout) -> Rebuilt:
+    """The same with all that sources may say."""
+    started = time.perf_counter()
+    with scratch(sources.log.parents[2]) as folder, connect(folder) as duck:
+        work = _Work(duck, layout, sources)
+        mark = state.refill(tenant_id, layout, work.filling())
+        sources.progress("events of SQL", 1.0)
+        applied = _apply(state, work, sources.tail)
+    counted = (work.events, work.outcomes, work.keys, applied)
+    return Rebuilt(*counted, max(mark.last_seq, work.highest), time.perf_counter() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class _LogFiles:
+    """Table expressions over the log's files; None where there are none."""
+
+    events: str | None
+    outcomes: str | None
+
+    @classmethod
+    def under(cls, log: Path) -> "_LogFiles":
+        found = {
+            kind: sorted(str(path) for path in (log / kind).glob("[!.]*.parquet")) for kind in ("events", "outcomes")
+        }
+        return cls(*(files(paths) if paths else None for paths in found.values()))
+
+
+class _Work:
+    """One rebuild: what it reads, and what it has counted so far."""
+
+    def __init__(self, duck: duckdb.DuckDBPyConnection, layout: Layout, sources: Sources) -> None:
+        self._duck = duck
+        self._layout = layout
+        self._log = _LogFiles.under(sources.log)
+        self._until = _HIGHEST if sources.until_seq is None else sources.until_seq
+        self._progress = sources.progress
+        self._codes = TextCodes()
+        self._number = "seq"
+        self.events = self.outcomes = self.keys = self.highest = self._newest = 0
+
+    def filling(self) -> Filling:
+        """What the log holds, read as the filling is taken; nothing for a log without events."""
+        last = self._ends()
+        if last is None:
+            return Filling(Mark(), (), (), ())
+        reached = f"event_time > make_timestamptz({self._newest - self._layout.horizon - MAX_LATE})"
+        (self.events,) = self._one(f"SELECT count(*) FROM {self._log.events} WHERE {reached} AND seq <= {self._until}")
+        self._count_outcomes()
+        mark = Mark(self.highest, self._newest, self.highest, last)
+        return Filling(mark, self._held(), self._markers(), self._learnt())
+
+    def _ends(self) -> int | None:
+        """The highest number of an event; the newest time is remembered beside it."""
+        if self._log.events is None:
+            return None
+        ends = f"SELECT max(seq), epoch_us(max(event_time)) FROM {self._log.events} WHERE seq <= {self._until}"
+        last, newest = self._one(ends)
+        if last is None:
+            return None
+        self.highest, self._newest = last, newest
+        return int(last)
+
+    def _count_outcomes(self) -> None:
+        if self._log.outcomes is None:
+            return
+        columns = self._duck.execute(f"DESCRIBE SELECT * FROM {self._log.outcomes}").fetchall()
+        if "number" in {str(name) for (name, *_) in columns}:
+            self._number = "coalesce(number, seq)"
+        counted = (
+            f"SELECT count(*), max({self._number}) FROM {self._log.outcomes} WHERE {self._number} <= {self._until}"
         )
-    return Rebuilt(held, outcomes, last_seq)
+        self.outcomes, told = self._one(counted)
+        self.highest = max(self.highest, told or 0)
 
+    def _one(self, question: str) -> tuple[Any, ...]:
+        return self._duck.execute(question).fetchall()[0]
 
-def log_end(log: Path) -> int:
-    """The highest sequence number in the log's folder, 0 when it is empty."""
-    return _ends(_dataset(log / "events"))[0]
+    def holds(self, numbers: list[int]) -> set[int]:
+        """Which of the numbers belong to an event of the log."""
+        if self._log.events is None:
+            return set()
+        listed = ", ".join(map(str, numbers))
+        found = self._duck.execute(f"SELECT seq FROM {self._log.events} WHERE seq IN ({listed})").fetchall()
+        return {seq for (seq,) in found}
 
+    def _held(self) -> Iterator[tuple[str, bytes, Held]]:
+        entities = self._layout.entities
+        parts = max(1, -(-self.events // ROWS_AT_ONCE))
+        for i, layout in enumerate(entities):
+            for part in range(parts):
+                self._progress(f"keys of {layout.entity}", (i + part / parts) / len(entities))
+                tables = EntityTables(self._events_of(layout, part, parts), self._outcomes_of(layout, part, parts))
+                for key, held in pack(layout, tables, self._newest, self._codes):
+                    self.keys += 1
+                    yield layout.entity, key, held
 
-def _dataset(folder: Path) -> ds.Dataset | None:
-    files = sorted(str(path) for path in folder.glob("[!.]*.parquet"))
-    return ds.dataset(files, format="parquet") if files else None
+    def _events_of(self, layout: EntityLayout, part: int, parts: int) -> pa.Table:
+        reach = max([layout.exact, *(tiles.length + tiles.resolution for tiles in layout.tiles)])
+        values = "".join(f", {_value(name, kind)} AS v{i}" for i, (name, kind) in enumerate(layout.values))
+        key = quoted(layout.field)
+        return self._duck.execute(
+            f"SELECT {key} AS key, epoch_us(event_time) AS time, seq{values} FROM {self._log.events} "
+            f"WHERE {key} IS NOT NULL AND seq <= {self._until} AND {reach} > 0 AND hash({key}) % {parts} = {part} "
+            f"AND event_time > make_timestamptz({self._newest - reach - MAX_LATE})"
+        ).to_arrow_table()
 
+    def _outcomes_of(self, layout: EntityLayout, part: int, parts: int) -> pa.Table:
+        if self._log.outcomes is None or not layout.sources:
+            return _NO_OUTCOMES
+        key = quoted(layout.field)
+        kinds = ", ".join(sorted({f"'{kind}'" for (kind, _, _), _ in layout.sources}))
+        delay = max(delay for (_, delay, _), _ in layout.sources)
+        reach = max(length + tile for (_, _, tile), length in layout.sources)
+        # Rounded up to a tile, an outcome may be as much later than it was known.
+        oldest = self._newest - reach - MAX_LATE - max(tile for (_, _, tile), _ in layout.sources)
+        return self._duck.execute(
+            f"WITH o AS (SELECT seq, {self._number} AS number, kind, known_at, value FROM {self._log.outcomes} WHERE "
+            f"kind IN ({kinds}) AND value IS NOT NULL AND {self._number} <= {self._until} AND (epoch_us(known_at) > "
+            f"{oldest} OR epoch_us(event_time) > {oldest - delay})) SELECT e.{key} AS key, o.number, o.kind, "
+            f"epoch_us(e.event_time) AS event_time, epoch_us(o.known_at) AS known_at, o.value::BIGINT AS value "
+            f"FROM o JOIN {self._log.events} e ON o.seq = e.seq "
+            f"WHERE e.{key} IS NOT NULL AND e.seq <= {self._until} AND hash(e.{key}) % {parts} = {part}"
+        ).to_arrow_table()
 
-def _ends(events: ds.Dataset | None) -> tuple[int, int]:
-    last, newest = 0, 0
-    for batch in [] if events is None else events.to_batches(columns=["seq", "event_time"]):
-        if batch.num_rows:
-            last = max(last, pc.max(batch.column("seq")).as_py())
-            newest = max(newest, pc.max(_microseconds(batch.column("event_time"))).as_py())
-    return last, newest
-
-
-def _horizon(module: Module) -> int:
-    return max((contract.horizon for contract in module.contracts), default=0)
-
-
-def _longest_outcome(module: Module) -> int:
-    windows = [window for contract in module.contracts for _, window in contract.windows]
-    return max((window.length for window in windows if window.outcome is not None), default=0)
-
-
-def _clear(db: sqlite3.Connection, layout: Layout, scope: int) -> None:
-    names = [layout.events, *(table.name for table in layout.tables.values())]
-    names += [table.outcomes for table in layout.tables.values() if table.sources]
-    for name in names:
-        db.execute(f"DELETE FROM {name} WHERE scope = ?", (scope,))  # noqa: S608  declared names
-
-
-def _gather_outcomes(db: sqlite3.Connection, layout: Layout, outcomes: ds.Dataset | None, since: int) -> None:
-    """Every outcome that some window may still see, by the number of its event."""
-    db.execute("DROP TABLE IF EXISTS temp.gathered")
-    db.execute(
-        "CREATE TEMP TABLE gathered "
-        "(seq INTEGER, source TEXT, happened INTEGER, at INTEGER, known_at INTEGER, value INTEGER)"
-    )
-    sources = sorted({source for table in layout.tables.values() for source in table.sources})
-    if outcomes is None:
-        return
-    for kind, delay in sources:
-        scan = outcomes.to_batches(columns=["seq", "value", "event_time", "known_at"], filter=ds.field("kind") == kind)
-        for batch in scan:
-            db.executemany(
-                "INSERT INTO gathered VALUES (?, ?, ?, ?, ?, ?)",
-                _outcome_rows(batch, source_name((kind, delay)), delay, since),
-            )
-
-
-def _outcome_rows(batch: pa.RecordBatch, source: str, delay: int, since: int) -> Iterator[tuple[Any, ...]]:
-    happened = _microseconds(batch.column("event_time"))
-    known = _microseconds(batch.column("known_at"))
-    at = pc.max_element_wise(pc.add(happened, delay), known)
-    value = pc.cast(batch.column("value"), pa.int64())
-    columns = {"seq": batch.column("seq"), "happened": happened, "at": at, "known": known, "value": value}
-    seen = pa.table(columns).filter((pc.field("at") > since) & pc.is_valid(pc.field("value")))
-    rows = zip(*(seen.column(name).to_pylist() for name in columns), strict=True)
-    return ((seq, source, *rest) for seq, *rest in rows)
-
-
-def _chosen(
-    db: sqlite3.Connection,
-    layout: Layout,
-    events: ds.Dataset | None,
-    since: int,
-    keys: Mapping[str, Sequence[str]] | None,
-) -> Iterator[pa.RecordBatch]:
-    """The log's rows that matter: recent, or the subject of an outcome that came late; of the keys asked for."""
-    if events is None:
-        return
-    late = pa.array(
-        [seq for (seq,) in db.execute("SELECT DISTINCT seq FROM gathered WHERE happened <= ?", (since,))], pa.int64()
-    )
-    moment = pa.scalar(since, pa.timestamp("us", "UTC"))
-    wanted = (ds.field("event_time") > moment) | ds.field("seq").isin(late)
-    if keys is not None:
-        named = [ds.field(layout.tables[e].field).isin(pa.array(list(k), pa.string())) for e, k in keys.items()]
-        anyone = named[0]
-        for another in named[1:]:
-            anyone = anyone | another
-        wanted = wanted & anyone
-    columns = ["seq", "event_id", "event_time", *layout.columns]
-    yield from events.to_batches(columns=columns, filter=wanted)
-
-
-def _insert_events(db: sqlite3.Connection, layout: Layout, scope: int, batches: Iterator[pa.RecordBatch]) -> int:
-    held = 0
-    for batch in batches:
-        held += batch.num_rows
-        times = _microseconds(batch.column("event_time")).to_pylist()
-        cells = [_cells(batch.column(name), name in layout.money) for name in layout.columns]
-        scopes = [scope] * batch.num_rows
-        seqs, ids = batch.column("seq").to_pylist(), batch.column("event_id").to_pylist()
-        db.executemany(layout.insert, zip(scopes, seqs, ids, times, *cells, strict=True))
-    return held
-
-
-def _cells(column: pa.Array, money: bool) -> list[Any]:
-    cells: list[Any] = (pc.fill_null(column, 0) if money else column).to_pylist()
-    return cells
-
-
-def _fill_entities(
-    db: sqlite3.Connection, layout: Layout, scope: int, since: int, keys: Mapping[str, Sequence[str]] | None
-) -> None:
-    for table in layout.tables.values():
-        columns = ", ".join((table.field, "time", "seq", *table.values))
-        db.execute(
-            f"INSERT INTO {table.name} SELECT scope, {columns} FROM {layout.events} "  # noqa: S608  declared names
-            f"WHERE scope = ? AND time > ? AND {_among(db, table, keys)} ORDER BY {table.field}, time, seq",
-            (scope, since),
+    def _markers(self) -> Iterator[tuple[bytes, int, int]]:
+        self._progress("who may come again", 1.0)
+        asked = self._duck.execute(
+            f"SELECT encode(event_id), seq, epoch_us(event_time) FROM {self._log.events} WHERE seq <= {self._until} "
+            f"AND event_time > make_timestamptz({self._newest - KEPT}) ORDER BY event_id"
         )
+        yield from _rows_of(asked)
+
+    def _learnt(self) -> Iterator[tuple[str, bytes, int]]:
+        if self._log.outcomes is None:
+            return
+        asked = self._duck.execute(
+            f"SELECT kind, encode(event_id), greatest(epoch_us(event_time), epoch_us(known_at)) AS since "
+            f"FROM {self._log.outcomes} WHERE {self._number} <= {self._until} AND since > {self._newest - KEPT}"
+        )
+        yield from _rows_of(asked)
 
 
-def _fill_outcomes(db: sqlite3.Connection, layout: Layout, scope: int, keys: Mapping[str, Sequence[str]] | None) -> int:
-    filled = 0
-    for table in layout.tables.values():
-        if table.sources:
-            names = ", ".join(f"'{source_name(source)}'" for source in table.sources)
-            order = f"{table.field}, source, at, g.seq"
-            filled += db.execute(
-                f"INSERT OR REPLACE INTO {table.outcomes} "  # noqa: S608  declared names
-                f"SELECT e.scope, e.{table.field}, g.source, g.at, g.seq, g.known_at, g.value FROM gathered g "
-                f"JOIN {layout.events} e ON e.scope = ? AND e.seq = g.seq "
-                f"WHERE g.source IN ({names}) AND {_among(db, table, keys)} ORDER BY {order}",
-                (scope,),
-            ).rowcount
-    return filled
+_HIGHEST = 2**63 - 1
+_NO_OUTCOMES = pa.table({"key": pa.array([], pa.string())})
 
 
-def _among(db: sqlite3.Connection, table: EntityTable, keys: Mapping[str, Sequence[str]] | None) -> str:
-    """A condition on the table's key: named at all, and one of the keys asked for."""
-    if keys is None:
-        return f"{table.field} IS NOT NULL"
-    chosen = f"chosen_{table.entity}"
-    db.execute(f"CREATE TEMP TABLE IF NOT EXISTS {chosen} (key TEXT PRIMARY KEY)")
-    db.execute(f"DELETE FROM {chosen}")  # noqa: S608  declared name
-    db.executemany(f"INSERT OR IGNORE INTO {chosen} VALUES (?)", [(k,) for k in keys.get(table.entity, ())])  # noqa: S608
-    return f"{table.field} IN (SELECT key FROM {chosen})"  # noqa: S608
+def _value(name: str, kind: FieldType) -> str:
+    if kind is FieldType.MONEY:
+        return f"coalesce({quoted(name)}, 0)::BIGINT"
+    return f"coalesce({quoted(name)}, {NOWHERE})::BIGINT" if kind is FieldType.PLACE else f"{quoted(name)}::VARCHAR"
 
 
-def _microseconds(column: pa.Array) -> pa.Array:
-    return pc.cast(column, pa.int64())
+def _rows_of(asked: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    while page := asked.fetchmany(_PAGE):
+        yield from page
+
+
+def _apply(state: Refillable, work: _Work, tail: Tail) -> int:
+    """Take in what the log has not."""
+    applied, coming = 0, iter(tail.events)
+    while page := list(islice(coming, _PAGE)):
+        held = work.holds([seq for seq, _ in page])
+        for seq, event in page:
+            if seq not in held:
+                work.highest = max(work.highest, state.apply(event, seq))
+                applied += 1
+    outcomes = iter(tail.outcomes)
+    while told := list(islice(outcomes, _PAGE)):
+        state.learn(told)
+    return applied

@@ -29,6 +29,8 @@ from fradect.features.layout import Layout
 from fradect.ports import Arrival
 from fradect.types import Event
 
+_AT_ONCE = 200  # steps in one transaction, so that arrivals hardly wait
+
 
 class SqliteState:
     """The live state in one SQLite file. Safe to call from several threads, which take turns; other processes may
@@ -111,13 +113,17 @@ class SqliteState:
             return known.seq
 
     def apply_many(self, events: Sequence[Event]) -> list[int]:
-        with self._file.together():
-            return [self.apply(event) for event in events]
+        numbers: list[int] = []
+        for start in range(0, len(events), _AT_ONCE):
+            with self._file.together():
+                numbers += [self.apply(event) for event in events[start : start + _AT_ONCE]]
+        return numbers
 
     def learn(self, outcomes: Sequence[Learnt]) -> None:
-        with self._file.together():
-            for learnt in outcomes:
-                self._learn(learnt)
+        for start in range(0, len(outcomes), _AT_ONCE):
+            with self._file.together():
+                for learnt in outcomes[start : start + _AT_ONCE]:
+                    self._learn(learnt)
 
     def reserve(self, tenant_id: str, module: str, count: int, at_least: int = 0) -> int:
         with self._file.transaction() as db:
