@@ -19,7 +19,9 @@ MEASURED = {
     "fradect_false_positive_rate": "Share of honest events that were declined, of those whose outcome is known.",
     "fradect_fraud_prevented_amount_total": "Confirmed fraud that was declined, minor units of the base currency.",
     "fradect_customer_lifetime_value_protected": "Expected yearly margin of customers that fraud was kept from.",
+    "fradect_stream_lag": "Messages that wait in a partition of a stream, or files in a folder.",
 }
+_MEASURED_LABELS = {"fradect_stream_lag": ("topic", "partition")}  # of the others the module
 
 
 class Metrics:
@@ -93,11 +95,13 @@ class Measured:
     def collect(self) -> Iterable[Metric]:
         for name, text in MEASURED.items():
             combine = max if name.endswith("_rate") else sum
-            by_module: dict[str, list[float]] = {}
+            labels = _MEASURED_LABELS.get(name, ("module",))
+            by_labels: dict[tuple[str, ...], list[float]] = {}
             for row in self._latest:
                 if row.name == name:
-                    by_module.setdefault(row.labels.get("module", ""), []).append(row.value)
-            family = GaugeMetricFamily(name, text, labels=["module"])
-            for module, values in by_module.items():
-                family.add_metric([module], combine(values))
+                    key = tuple(row.labels.get(label, "") for label in labels)
+                    by_labels.setdefault(key, []).append(row.value)
+            family = GaugeMetricFamily(name, text, labels=labels)
+            for key, values in by_labels.items():
+                family.add_metric(key, combine(values))
             yield family

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING = 500  # outcomes without their event that are looked at in one go
 _PAGES = 4
-_POLL = 0.5
+_POLL = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Counts since the start; `rate` is events a second since the last report."""
+    """Counts since the start; `rate` is events a second since the last report, in the last one since the start."""
 
     events: int
     outcomes: int
@@ -88,7 +88,8 @@ class Ingest:
         self._tools = tools
         self._options = options
         self._counts = dict.fromkeys(("events", "outcomes", "repeated", "dead"), 0)
-        self._told = (time.monotonic(), 0)
+        self._began = time.monotonic()
+        self._told = (self._began, 0)
         self._revisited = float("-inf")
         self._after = ""
         self._buried: set[Place] = set()
@@ -312,7 +313,7 @@ class Ingest:
         self._report(trouble=what)
 
     def _report(self, at_once: bool = False, trouble: str = "") -> Progress:
-        now, (then, before) = time.monotonic(), self._told
+        now, (then, before) = time.monotonic(), (self._began, 0) if at_once else self._told
         rate = (self._counts["events"] - before) / max(now - then, 1e-9)
         progress = Progress(**self._counts, rate=rate, lag=self._tools.source.lag(), trouble=trouble)
         if at_once or now - then >= self._options.every:

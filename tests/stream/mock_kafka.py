@@ -1,7 +1,6 @@
 """librdkafka's mock cluster over real TCP, by its C interface in the library that confluent_kafka brings."""
 
 import ctypes
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,14 +71,14 @@ class MockKafka:
             producer.produce(topic, value, partition=partition)
         assert producer.flush(20) == 0
 
-    def read(self, topic: str, count: int, seconds: float = 10.0) -> list[Any]:
-        """So many messages of partition 0, from its beginning."""
-        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "reader", "enable.auto.commit": False})
+    def read(self, topic: str) -> list[Any]:
+        """Every message of partition 0."""
+        settings = {"bootstrap.servers": self.servers, "group.id": "reader", "enable.partition.eof": True}
+        consumer = Consumer({**settings, "enable.auto.commit": False, "fetch.wait.max.ms": 50})
         consumer.assign([TopicPartition(topic, 0, 0)])
         found: list[Any] = []
-        deadline = time.monotonic() + seconds
-        while len(found) < count and time.monotonic() < deadline:
-            found += [message for message in consumer.consume(count, 0.2) if message.error() is None]
+        while (message := consumer.poll(10)) is not None and message.error() is None:
+            found.append(message)
         consumer.close()
         return found
 

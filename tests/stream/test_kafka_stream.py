@@ -110,7 +110,7 @@ def test_poison_goes_to_the_dead_topic_with_its_story_and_blocks_nothing(
     kafka.fail_produce(2)
     done = consume(shop, url(kafka, "poisoned", tmp_path))
     assert (done.events, done.dead) == (2, 2)
-    first, second = kafka.read("poisoned.dead", 2)
+    first, second = kafka.read("poisoned.dead")
     assert first.value() == b"{broken"
     said = {name: value.decode() for name, value in second.headers()}
     assert before <= int(said.pop("fradect_first_seen")) <= time.time_ns() // 1000
@@ -227,7 +227,7 @@ def test_killed_between_any_two_steps_the_next_life_leaves_no_gap_and_no_double(
     assert shop.positions() == [("fates", 0, 80), ("lives", 0, 160)]
     assert shop.state.numbers().keys() == shop.events().keys()
     shop.check()
-    buried = Counter(dict(m.headers())["fradect_offset"] for m in kafka.read("lives.dead", 20, 2))
+    buried = Counter(dict(m.headers())["fradect_offset"] for m in kafka.read("lives.dead"))
     assert {int(offset) for offset in buried} == poison
     assert sum(buried.values()) <= len(poison) + len(deaths)  # once more for a life that ended before it was stored
 
@@ -274,4 +274,4 @@ def test_dead_letters_that_nobody_takes_are_trouble_and_not_lost(kafka: MockKafk
     shop.ingest(source, Options(every=0), dead=Closed(where), tell=told).run(once=True)
     source.close()
     assert seen.count("no broker") == 2
-    assert len(kafka.read("hard.dead", 2, 1)) == 1
+    assert len(kafka.read("hard.dead")) == 1

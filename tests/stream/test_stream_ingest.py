@@ -280,7 +280,7 @@ _ROWS = st.lists(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=_ROWS, most=st.integers(1, 7), deaths=st.lists(st.integers(1, 30), max_size=3))
 def test_dying_anywhere_and_going_on_is_the_same_as_never_having_died(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[Any, ...]], most: int, deaths: list[int]
