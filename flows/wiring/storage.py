@@ -1,7 +1,9 @@
 """The store that several machines share, where FRADECT_STORE_URL names one."""
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
+from fradect.adapters.compaction_marks import unmark
 from fradect.adapters.object_stores import open_store
 from fradect.adapters.shared_home import SharedHome
 from fradect.settings import S3Access, Settings
@@ -11,7 +13,8 @@ def shared_home(settings: Settings) -> SharedHome | None:
     """None: the home is all there is."""
     if settings.store_url is None:
         return None
-    return SharedHome(settings.home, open_store(settings.store_url, S3Access.from_env()))
+    store = open_store(settings.store_url, S3Access.from_env())
+    return SharedHome(settings.home, store, partial(unmark, settings.ledger_url))
 
 
 def working(module: str, tenant: str, release_id: str | None = None) -> AbstractContextManager[None]:

@@ -1,6 +1,6 @@
 """An event log and its copy in an object store. Stricter than other shelves: a log only ever grows, in one line."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fradect.adapters.event_log import EventLog
@@ -17,9 +17,11 @@ class GrownApart(Conflict):
 class LogMirror:
     """Adds to the log that the home has by what the store has, and the other way; never mixes two that grew apart."""
 
-    def __init__(self, mirror: Mirror, log: EventLog) -> None:
+    def __init__(self, mirror: Mirror, log: EventLog, forget: Callable[[], None] = lambda: None) -> None:
+        """`forget` is called before the log gives up what others may have counted on: it was in it for them."""
         self._mirror = mirror
         self._log = log
+        self._forget = forget
         self._shelf = log.folder.relative_to(mirror.home).as_posix()
 
     @property
@@ -86,7 +88,10 @@ class LogMirror:
         fetched = dict(self._mirror.fetch(self._shelf, files, staging))
         if LAST in fetched:  # under the name by which the log itself finishes, or undoes, what was cut off
             fetched[LAST] = fetched[LAST].replace(staging / LAST)
-        for path in self._mirror.local(self._shelf).keys() - files.keys():
+        here = self._mirror.local(self._shelf).keys()
+        if here - files.keys() or LAST not in here:
+            self._forget()
+        for path in here - files.keys():
             (shelf / path).unlink()
         for path in sorted(fetched, key=lambda path: (path == LAST, path.startswith("events/"), path)):
             self._mirror.settle(fetched[path], shelf / path)

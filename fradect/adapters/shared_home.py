@@ -1,6 +1,6 @@
 """A home whose log, derived files, releases and what was found out about them live in a store that others share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,9 @@ FACTS = (".json", ".md")  # of evidence: what lists show; plots and references a
 class SharedHome:
     """What is fetched before a piece of work, and sent after it. Keys, ledger and live state are never shared."""
 
-    def __init__(self, home: Path, store: ObjectStore) -> None:
+    def __init__(self, home: Path, store: ObjectStore, forget: Callable[[str, str], None] = lambda *_: None) -> None:
+        """`forget` is told the module and tenant whose log gives something up."""
+        self._forget = forget
         self.mirror = Mirror(home, store)
         self.releases = SharedReleases(self.mirror)
 
@@ -71,7 +73,8 @@ class SharedHome:
         self.mirror.pull(f"{TABLES}/{module}")
 
     def log(self, module: str, tenant: str) -> LogMirror:
-        return LogMirror(self.mirror, EventLog(self.mirror.home, module, tenant))
+        log = EventLog(self.mirror.home, module, tenant)
+        return LogMirror(self.mirror, log, lambda: self._forget(module, tenant))
 
     def fetch_derived(self, module: str, tenant: str, contract: Contract) -> bool:
         """Features, snapshots and training set of a contract; whether any was fetched."""

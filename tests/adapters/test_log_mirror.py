@@ -1,13 +1,16 @@
 """One log, two homes that write it: Conflict, never loss; and never a list of files that are not there."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fradect.adapters import s3_wire
-from fradect.adapters.importing import import_path
+from fradect.adapters.compaction import Compacted, Compaction, compact
+from fradect.adapters.compaction_marks import unmark
+from fradect.adapters.importing import ImportOptions, import_path
 from fradect.adapters.log_mirror import GrownApart, LogMirror
 from fradect.adapters.mirror import Mirror
 from fradect.adapters.shared_home import SharedHome
@@ -15,6 +18,7 @@ from fradect.errors import Conflict, Unavailable
 from fradect.objects import ObjectStore
 from tests.adapters.factories_import import events, rows, rules, shop_log, snapshot, write_csv
 from tests.factories_s3 import S3Server
+from tests.stream.factories_stream import message, open_shop, verdict
 
 KEY = (("  email: email\n  phone: phone\n", ""), ("ignore: [junk]", "ignore: [junk, email, phone]"))
 
@@ -24,9 +28,10 @@ def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_wire, "PAUSE", 0.0)
 
 
-def bring(home: Path, *numbers: int) -> None:
+def bring(home: Path, *numbers: int, first_seq: int | None = None) -> None:
+    options = ImportOptions(reserve=None if first_seq is None else lambda _count: first_seq)
     file = write_csv(home.parent / f"{home.name}-{numbers[0]}.csv", rows(*numbers))
-    import_path(file, rules(*KEY), home)
+    import_path(file, rules(*KEY), home, options)
 
 
 def mirrored(home: Path, store: ObjectStore) -> LogMirror:
@@ -272,3 +277,25 @@ def test_work_whose_result_cannot_be_sent_is_kept_and_sent_by_the_next(s3: S3Ser
         pass
     mirrored(second, store).pull()
     assert ids(second) == {"t1"}
+
+
+def test_what_was_compacted_from_sql_and_taken_back_is_compacted_again(s3: S3Server, homes: tuple[Path, Path]) -> None:
+    first, second = homes
+    store = s3.store()
+    bring(first, 1)
+    mirrored(first, store).push()
+    with open_shop(second) as shop:
+        ledger_url = f"sqlite:///{second}/ledger.db"
+        shared = SharedHome(second, store, partial(unmark, ledger_url))
+        shared.log("ecommerce", "shop").pull()
+        shop.take([message(i, fraud="") for i in (5, 6)], [verdict(5)])
+        work = Compaction(second, shop.log, shop.shared, shop.stored, shop.mapping, None)
+        compact(work)
+        bring(first, 2, first_seq=100)
+        mirrored(first, store).push()
+        shared.log("ecommerce", "shop").give_way()
+        assert ids(second) == {"t1", "t2"}
+        assert compact(work) == Compacted(2, 1)
+        assert ids(second) == {"t1", "t2", "t5", "t6"}
+        unmark(ledger_url, "ecommerce", "shop")
+        assert compact(work) == Compacted()

@@ -17,6 +17,7 @@ from flows.wiring import workshop
 from flows.wiring.storage import working
 from fradect.adapters import s3_wire
 from fradect.errors import InvalidInput, NotFound, Refused, Unavailable
+from fradect.settings import Settings
 from fradect.types import Verdict
 from tests.factories_s3 import S3Server
 
@@ -116,3 +117,9 @@ def test_a_source_of_another_scheme_is_refused(home: Path, source: str) -> None:
 
 def test_a_file_url_is_a_path(filled_home: Path) -> None:
     assert ingest((filled_home / "raw" / "simulated").as_uri(), "simulator").skipped == 70
+
+
+@pytest.mark.parametrize(("given", "held"), [("", None), ("s3://b/x", "s3://b/x"), ("/srv/shared", "/srv/shared")])
+def test_no_store_is_no_store(monkeypatch: pytest.MonkeyPatch, given: str, held: str | None) -> None:
+    monkeypatch.setenv("FRADECT_STORE_URL", given)
+    assert Settings.from_env().store_url == held
