@@ -18,6 +18,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the se
 MEASURED = {
     "fradect_false_positive_rate": "Share of honest events that were declined, of those whose outcome is known.",
     "fradect_fraud_prevented_amount_total": "Confirmed fraud that was declined, minor units of the base currency.",
+    "fradect_skew_checked": "Logged feature values that the last daily check recomputed from the log.",
+    "fradect_skew_mismatches": "Of these, values that differ from history's.",
+    "fradect_skew_missing": "Of these, values that the service had not although history has, undeclared.",
+    "fradect_skew_extra": "Of these, values that the service had although history has none.",
     "fradect_customer_lifetime_value_protected": "Expected yearly margin of customers that fraud was kept from.",
     "fradect_stream_lag": "Messages that wait in a partition of a stream, or files in a folder.",
 }

@@ -19,7 +19,11 @@ def fill_feast(shop: Workshop, contract: Contract, until: int) -> None:
     if feast.materialise(until) and contract.of_kind(Kind.BATCH):
         shared = open_shared(shop.settings.ledger_url)
         try:
-            labels = {"module": shop.module.name, "tenant": shop.tenant, "contract": contract.hash}
-            SqlMeasurements(shared).record(Measurement(ONLINE_UNTIL, labels, float(until), time.time_ns() // 1000))
+            found = Measurement(ONLINE_UNTIL, online_labels(shop, contract), float(until), time.time_ns() // 1000)
+            SqlMeasurements(shared).record(found)
         finally:
             shared.dispose()
+
+
+def online_labels(shop: Workshop, contract: Contract) -> dict[str, str]:
+    return {"module": shop.module.name, "tenant": shop.tenant, "contract": contract.hash}

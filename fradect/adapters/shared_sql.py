@@ -1,6 +1,6 @@
 """What the service shares with other processes in SQL: API keys and measurements."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -68,6 +68,18 @@ class SqlMeasurements:
         except sa.exc.DBAPIError as error:
             raise Unavailable(f"measurements could not be read: {error.orig}") from error
         return tuple(Measurement(n, msgspec.json.decode(labels), value, at) for n, labels, value, at in found)
+
+    def all_of(self, name: str, labels: Mapping[str, str]) -> tuple[Measurement, ...]:
+        """Every one of a name and labels, the oldest first."""
+        table = measurements.c
+        held = _json.encode(dict(labels)).decode()
+        wanted = sa.select(table.value, table.measured_at).where(table.name == name, table.labels == held)
+        try:
+            with self._engine.connect() as connection:
+                found = connection.execute(wanted.order_by(table.id)).all()
+        except sa.exc.DBAPIError as error:
+            raise Unavailable(f"measurements could not be read: {error.orig}") from error
+        return tuple(Measurement(name, labels, value, at) for value, at in found)
 
 
 def _row(measurement: Measurement) -> dict[str, Any]:

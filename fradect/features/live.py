@@ -57,7 +57,7 @@ class Reader:
         for name, compute in self._derived:
             found[name] = compute(row)
         for feature in self._batch:
-            found[feature.name] = _batch(feature, snapshot)
+            found[feature.name] = batch_value(feature, snapshot)
         values = tuple([found[name] for name in self._names])
         for name, value in zip(self._names, values, strict=True):
             if value != value:  # noqa: PLR0124  NaN, at no cost of a call
@@ -83,7 +83,8 @@ class Reader:
             missing |= dict.fromkeys(entity.names, reason)
 
 
-def _batch(feature: Feature, snapshot: Snapshot) -> float:
+def batch_value(feature: Feature, snapshot: Snapshot) -> float:
+    """A customer without a snapshot was never seen, unless the snapshot says why it is missing."""
     value = snapshot.values.get(feature.name)
     if value is not None and not math.isnan(value):
         return value
