@@ -64,6 +64,6 @@ def _replayed(shop: Workshop, candidate: Candidate) -> Verdict:
     derive(shop, release.contract)
     tested, many = candidate.training.boundaries.chosen_at, release.policy.limits.replay_events
     between = stretch_of(shop, release.contract, tested, many, candidate.training.seed)
-    report, _ = play(shop, Play(release.contract, between))
+    report = play(shop, Play(release.contract, between)).report
     found = [f"{example} ({report.by_feature[example.feature]:,} such events)" for example in report.examples]
     return replay_gate([*found, *report.unmatched], report.events, report.differing + report.missing + report.extra)

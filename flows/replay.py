@@ -58,13 +58,11 @@ def replay(module: str, tenant: str, asked: Asked) -> Replayed:
         between = chosen(shop, contract, since, until)
         started = time.monotonic()
         pace = _Pace(between.events, started)
-        report, inputs = play(shop, Play(contract, between, asked.state), pace.notice)
+        found = play(shop, Play(contract, between, asked.state), pace.notice)
         seconds = time.monotonic() - started
-        played = Played(
-            module, tenant, contract.name, _choice(between, asked), asked.state or "a scratch file", seconds
-        )
-        result.words = f"{report.events:,} events, {report.mismatches:,} mismatches"
-    return Replayed(report, inputs, played, contract)
+        played = Played(module, tenant, contract.name, _choice(between, asked), found.state, seconds)
+        result.words = f"{found.report.events:,} events, {found.report.mismatches:,} mismatches"
+    return Replayed(found.report, found.inputs, played, contract)
 
 
 def _choice(between: Between, asked: Asked) -> str:

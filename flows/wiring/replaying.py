@@ -1,30 +1,24 @@
 """A live state of its own for a replay, rebuilt from the log as it was before the first event, and what to play."""
 
 import math
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flows.wiring import Workshop
-from fradect.adapters.places import scratch
 from fradect.adapters.replay_source import Between, ReplaySource
 from fradect.adapters.state_rebuild import rebuild
-from fradect.adapters.state_sqlite import SqliteState
+from fradect.adapters.state_scratch import scratch_state
 from fradect.features.contract import Contract
 from fradect.features.live import Reader
 from fradect.features.replay import LivePath, ReplayReport, replay
 from fradect.features.replay_inputs import Inputs, inputs_of
 
-__all__ = ["Between", "Play", "chosen", "play", "stretch_of"]
+__all__ = ["Between", "Found", "Play", "chosen", "play", "stretch_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """What to replay, and in what live state: a scratch file of its own, unless a URL says where.
-
-    There it gets a scope that nobody else uses, and takes it away afterwards.
-    """
+    """What to replay, and in what live state: a scratch file of its own, unless a URL names a Redis."""
 
     contract: Contract
     between: Between
@@ -53,27 +47,24 @@ def stretch_of(shop: Workshop, contract: Contract, since: int, events: int, seed
     return source.shortened(source.between(since, last + 1), events, part)
 
 
-def play(
-    shop: Workshop, asked: Play, notice: Callable[[int], None] = lambda _played: None
-) -> tuple[ReplayReport, list[Inputs]]:
-    """The report, and both sides of its examples. What is derived from the log must be up to date."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A report, both sides of its examples, and in what live state it came about."""
+
+    report: ReplayReport
+    inputs: list[Inputs]
+    state: str
+
+
+def play(shop: Workshop, asked: Play, notice: Callable[[int], None] = lambda _played: None) -> Found:
+    """Rebuild a state as of before the first event, then play. What is derived from the log must be up to date."""
     reader = Reader(shop.module, asked.contract)
-    between = asked.between
-    with _state(shop, asked.state_url) as (state, tenant):
-        source = ReplaySource(shop.places, shop.module, asked.contract, reader.layout, tenant)
+    between, module = asked.between, shop.module.name
+    with scratch_state(shop.home, shop.tenant, module, asked.state_url) as used:
+        source = ReplaySource(shop.places, shop.module, asked.contract, reader.layout, used.tenant)
         snapshots = source.snapshots()
-        rebuild(state, tenant, reader.layout, shop.places.log, until_seq=between.first - 1)
-        last_seq = state.mark(tenant, shop.module.name).last_seq
-        report = replay(LivePath(state, reader, snapshots, last_seq), source.stretch(between), notice)
-    return report, [inputs_of(found, asked.contract, reader.layout, source, snapshots) for found in report.examples]
-
-
-@contextmanager
-def _state(shop: Workshop, url: str | None) -> Iterator[tuple[SqliteState, str]]:
-    """An empty state, and the tenant's name to use there."""
-    with scratch(shop.home) as folder:
-        state = SqliteState(folder / "state.db", scratch=True)
-        try:
-            yield state, shop.tenant if url is None else f"replay-{secrets.token_hex(8)}"
-        finally:
-            state.close()
+        rebuild(used.state, used.tenant, reader.layout, shop.places.log, until_seq=between.first - 1)
+        last_seq = used.state.mark(used.tenant, module).last_seq
+        report = replay(LivePath(used.state, reader, snapshots, last_seq), source.stretch(between), notice)
+    inputs = [inputs_of(found, asked.contract, reader.layout, source, snapshots) for found in report.examples]
+    return Found(report, inputs, used.words)
