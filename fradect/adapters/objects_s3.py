@@ -61,6 +61,7 @@ class S3Objects:
         """A download that breaks off goes on where it was. Conflict when that version, or what was begun, is gone."""
         with target.open("wb") as file:
             for resume in range(RESUMES + 1):
+                begun = file.tell()
                 headers = {"if-match": f'"{version}"'} if version else {}
                 if file.tell():
                     headers["range"] = f"bytes={file.tell()}-"
@@ -74,7 +75,7 @@ class S3Objects:
                             file.write(chunk)
                         return
                 except Unavailable:
-                    if resume == RESUMES:
+                    if resume == RESUMES or file.tell() == begun:
                         raise
 
     def upload(self, key: str, content: BinaryIO) -> None:
