@@ -12,10 +12,11 @@ from flows.progress import LOG, advance
 from flows.wiring import mapping_file, workshop
 from flows.wiring.compacting import bring_up, compaction_of, highest, live_state, sql
 from flows.wiring.storage import working
+from fradect.adapters.compaction import begin
 from fradect.adapters.event_log import EventLog
 from fradect.adapters.folder_stream import FolderSource, QuarantineLetters
 from fradect.adapters.kafka_stream import KafkaLetters, KafkaSource, KafkaUrl
-from fradect.adapters.log_terms import stream_terms
+from fradect.adapters.log_terms import key_id, stream_terms
 from fradect.adapters.logged_events import LoggedEvents
 from fradect.adapters.shared_sql import SqlMeasurements
 from fradect.adapters.stream_sql import SqlStreamStore
@@ -50,10 +51,11 @@ def opened(asked: Asked) -> Iterator[Ingest]:
     folder = _folder(asked.url)
     with ExitStack() as stack:
         shared, stored = stack.enter_context(sql(settings))
-        with working(mapping.module.name, mapping.tenant):
-            bring_up(compaction_of(settings, mapping, shared, stored))
         event_log = EventLog(settings.home, mapping.module.name, mapping.tenant)
-        terms = stream_terms(event_log.facts(), mapping, settings.home, folder)
+        with working(mapping.module.name, mapping.tenant):
+            terms = stream_terms(event_log.facts(), mapping, settings.home, folder)
+            begin(event_log, mapping, key_id(mapping, settings.home))
+            bring_up(compaction_of(settings, mapping, shared, stored))
         logged = LoggedEvents(event_log)
         stack.callback(logged.close)
         state = StreamState(stack.enter_context(live_state(settings)), _whose(mapping), lambda: _layout(mapping))

@@ -80,6 +80,14 @@ def compact(work: Compaction) -> Compacted:
     return Compacted(batch.events, batch.outcomes)
 
 
+def begin(log: EventLog, mapping: Mapping, key_id: str | None) -> None:
+    """Make the log that a stream is going to fill, so that nothing of another contract, currency or key joins it."""
+    if log.facts() is None:
+        with log.importing():
+            if log.facts() is None:
+                log.publish(msgspec.structs.replace(facts_of(mapping), key_id=key_id))
+
+
 def not_compacted(work: Compaction) -> Iterator[pa.Table]:
     """Pages of event_id, seq and source of events that the log may not have: what an import must know of."""
     facts = work.log.facts()

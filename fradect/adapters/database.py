@@ -13,6 +13,8 @@ from alembic.config import Config
 from fradect.errors import InvalidInput, Refused, Unavailable
 
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+# Of processes that start at the same time, one brings the tables up to date and the others wait for it.
+_ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7254023)"}
 _one_at_a_time = threading.Lock()  # Alembic keeps its context in module globals
 
 
@@ -37,6 +39,7 @@ def migrate(engine: sa.Engine, tables: str) -> None:
     config.set_main_option("path_separator", "os")
     try:
         with _one_at_a_time, engine.begin() as connection:
+            connection.exec_driver_sql(_ALONE[engine.dialect.name])
             config.attributes.update(connection=connection, version_table=f"{tables}_version")
             command.upgrade(config, "head")
     except sa.exc.DBAPIError as error:

@@ -17,6 +17,12 @@ def vault_for(mapping: Mapping, home: Path) -> HomeVault | None:
     return HomeVault(home) if personal else None
 
 
+def key_id(mapping: Mapping, home: Path) -> str | None:
+    """What names the key that this mapping's personal fields are sealed under."""
+    vault = vault_for(mapping, home)
+    return None if vault is None else vault.key_id
+
+
 def check_log(facts: Facts | None, mapping: Mapping, vault: HomeVault | None) -> None:
     """Conflict for a log of another contract or currency, Refused for one sealed under another key."""
     if facts is None:
