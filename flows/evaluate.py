@@ -15,7 +15,7 @@ from flows.progress import advance
 from flows.progress import stage as announced
 from flows.stage import stage
 from flows.wiring import Workshop, leave_bytes, workshop
-from flows.wiring.features import derive
+from flows.wiring.derived import derive
 from flows.wiring.registry import record
 from fradect.features.contract import Contract
 from fradect.judgement import Loaded, load

@@ -57,7 +57,7 @@ def replay(module: str, tenant: str, asked: Asked) -> Replayed:
     with announced("replay") as result:
         between = chosen(shop, contract, since, until)
         started = time.monotonic()
-        pace = _Pace(between.events, started)
+        pace = _Pace(between.events)
         found = play(shop, Play(contract, between, asked.state), pace.notice)
         seconds = time.monotonic() - started
         played = Played(module, tenant, contract.name, _choice(between, asked), found.state, seconds)
@@ -75,13 +75,16 @@ def _choice(between: Between, asked: Asked) -> str:
 
 
 class _Pace:
-    """Tells people how far and how fast."""
+    """Tells people how far and how fast; the rebuild before the first events does not count."""
 
-    def __init__(self, events: int, started: float) -> None:
-        self._events, self._started = events, started
+    def __init__(self, events: int) -> None:
+        self._events = events
+        self._first: tuple[float, int] | None = None
 
     def notice(self, played: int) -> None:
-        rate = played / max(time.monotonic() - self._started, 1e-6)
+        now = time.monotonic()
+        started, before = self._first = self._first or (now, played)
+        rate = (played - before) / (now - started) if now > started else 0.0
         advance(played, self._events, f"{played:,} of {self._events:,} events, {rate:,.0f} a second")
 
 

@@ -10,10 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from flows.wiring import Workshop
-from flows.wiring.features import ONLINE_UNTIL, online_labels
+from flows.wiring.online import measurements, remembered
 from fradect.adapters.ledger_vectors import Sample, logged_vectors
 from fradect.adapters.replay_source import ReplaySource
-from fradect.adapters.shared_sql import SqlMeasurements, open_shared
 from fradect.features.contract import Contract, Kind
 from fradect.features.live import Reader, Snapshot, batch_value
 from fradect.features.logged import Logged
@@ -60,13 +59,9 @@ def leave(shop: Workshop, figures: Mapping[str, int]) -> None:
     """The figures for /metrics."""
     now = time.time_ns() // 1000
     labels = {"module": shop.module.name, "tenant": shop.tenant}
-    shared = open_shared(shop.settings.ledger_url)
-    try:
-        told = SqlMeasurements(shared)
+    with measurements(shop) as told:
         for name, value in figures.items():
             told.record(Measurement(f"fradect_skew_{name}", labels, float(value), now))
-    finally:
-        shared.dispose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +76,8 @@ class _Online:
     def of(cls, shop: Workshop, contract: Contract) -> "_Online":
         layout = Reader(shop.module, contract).layout
         snapshots = ReplaySource(shop.places, shop.module, contract, layout, shop.tenant).snapshots()
-        shared = open_shared(shop.settings.ledger_url)
-        try:
-            told = SqlMeasurements(shared).all_of(ONLINE_UNTIL, online_labels(shop, contract))
-        finally:
-            shared.dispose()
-        return cls(snapshots, [one.measured_at for one in told], [int(one.value) for one in told])
+        told = remembered(shop, contract) if contract.of_kind(Kind.BATCH) else []
+        return cls(snapshots, [end for end, _ in told], [until for _, until in told])
 
     def seen(self, event: Event, decided_at: int) -> list[Snapshot]:
         """What could rightly be read then: one snapshot, two while others were being put there."""
