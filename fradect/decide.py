@@ -10,7 +10,7 @@ from typing import TypeVar
 from fradect.answer import encode
 from fradect.errors import Conflict, InvalidInput, Unavailable
 from fradect.features.contract import Contract, Kind
-from fradect.features.live import NO_LONGER, TOO_LATE, Snapshot
+from fradect.features.live import NO_LONGER, OTHER_LAYOUT, TOO_LATE, Snapshot
 from fradect.judgement import Judgement, Loaded, judge
 from fradect.ports import Arrival, BatchFeatures, Ledger, LiveState, Record, Stored
 from fradect.turns import OwnThread, Turns
@@ -204,7 +204,7 @@ def _judged(request: Request, release: Loaded, arrival: Arrival | None, snapshot
     return _Made(event, None if arrival is None else arrival.seq, seen, judgement)
 
 
-_LOST = frozenset({TOO_LATE, NO_LONGER})
+_LOST = frozenset({TOO_LATE, NO_LONGER, OTHER_LAYOUT})
 """Why windows are missing although the live state answered: nobody gets past velocity by coming late."""
 
 

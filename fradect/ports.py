@@ -15,17 +15,18 @@ class Arrival:
     """One event's entry into the live state: its number and time there, and what the state showed it.
 
     `event_time`: of the first arrival, which a repeat without a time of its own takes over. `newest`: the time of
-    the newest event by then.
+    the newest event by then. `layout`: the digest of what the state is kept as.
     """
 
     seq: int
     event_time: int
     newest: int
     seen: Seen
+    layout: str = ""
 
     @property
     def view(self) -> View:
-        return View(self.seq, self.newest, self.seen)
+        return View(self.seq, self.newest, self.seen, self.layout)
 
 
 class LiveState(Protocol):

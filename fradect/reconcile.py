@@ -1,25 +1,48 @@
-"""The live state brought into line with the ledger, which is the truth.
+"""The live state brought into line with what is stored in SQL, which is the truth.
 
-Three things can part them: a crash between arrival and commit leaves an arrival without a decision; a power cut
-takes the end of the state's file; and an event that was decided while the state was away never arrived in it.
+Four things can part them: a crash between arrival and commit leaves an arrival without its event; a power cut takes the
+end of the state's file; an event that was decided while the state was away never arrived in it; and one that was given
+up may be stored after all. Several processes may do this on one state at the same time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice, takewhile
+from typing import NamedTuple, Protocol
 
-from fradect.types import Event
+from fradect.types import SECOND, Event
+
+GRACE = 60 * SECOND
+"""For so long an arrival may go without its event: longer than any request may take."""
+
+_AT_ONCE = 1_000
+
+
+class Waiting(NamedTuple):
+    """An arrival whose event is not known to be stored; `since`: when it arrived, by the state's own clock."""
+
+    seq: int
+    event_id: str
+    since: int
 
 
 class Arrivals(Protocol):
-    """The live state's side. Arrivals up to the confirmed mark are known to have their decision."""
+    """The live state's side. Arrivals up to the confirmed mark are known to have their event."""
+
+    def now(self) -> int: ...
 
     def confirmed(self, tenant_id: str, module: str) -> int: ...
 
-    def confirm(self, tenant_id: str, module: str, seq: int) -> None: ...
+    def confirm_exactly(self, tenant_id: str, module: str, seq: int, waiting: int) -> bool:
+        """False, and nothing, unless so many arrivals wait up to the number."""
+        ...
 
-    def unconfirmed(self, tenant_id: str, module: str) -> list[tuple[int, str]]:
-        """Number and event id, in order of numbers."""
+    def unconfirmed(self, tenant_id: str, module: str) -> list[Waiting]:
+        """In order of numbers."""
+        ...
+
+    def known(self, tenant_id: str, module: str, event_ids: Sequence[str]) -> set[str]:
+        """Which of them have arrived."""
         ...
 
     def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None: ...
@@ -29,12 +52,30 @@ class Arrivals(Protocol):
         ...
 
 
-class Decisions(Protocol):
-    """The ledger's side."""
+class Placed(Protocol):
+    """An event that is stored under a number."""
 
-    def decided(self, tenant_id: str, module: str, event_ids: Sequence[str]) -> set[str]: ...
+    @property
+    def seq(self) -> int: ...
 
-    def events_after(self, tenant_id: str, module: str, seq: int) -> Iterator[tuple[int, Event]]: ...
+    @property
+    def event(self) -> Event: ...
+
+
+class Stored(Protocol):
+    """SQL's side."""
+
+    def decided(self, tenant_id: str, module: str, event_ids: Sequence[str]) -> set[str]:
+        """Which of them are stored, with a number or without."""
+        ...
+
+    def find(self, tenant_id: str, module: str, event_ids: Sequence[str]) -> Mapping[str, Placed]:
+        """Those that are stored under a number."""
+        ...
+
+    def events_after(self, tenant_id: str, module: str, seq: int) -> Iterator[tuple[int, Event]]:
+        """Those with a higher number, in order of numbers."""
+        ...
 
     def unplaced(self, tenant_id: str, module: str) -> list[Event]: ...
 
@@ -54,56 +95,81 @@ class Repaired:
 
 
 class Reconciler:
-    """Compares the two. While requests are served an arrival is given until the next comparison to be decided."""
+    """Compares the two, and confirms what agrees. An arrival has `grace` (microseconds) to be stored."""
 
-    def __init__(self, state: Arrivals, ledger: Decisions) -> None:
+    def __init__(self, state: Arrivals, stored: Stored, grace: int = GRACE) -> None:
         self._state = state
-        self._ledger = ledger
-        self._suspects: set[tuple[str, str, str]] = set()
+        self._stored = stored
+        self._grace = grace
+        self._given_up: dict[tuple[str, str], dict[str, int]] = {}
 
-    def at_start(self, tenant_id: str, module: str) -> Repaired:
-        """Nobody is being served yet, so every arrival without a decision is a leftover."""
-        applied = self._apply_tail(tenant_id, module)
-        placed = self._place(tenant_id, module)
-        arrivals = self._state.unconfirmed(tenant_id, module)
-        leftovers = self._undecided(tenant_id, module, arrivals)
-        for event_id in leftovers:
-            self._state.withdraw_id(tenant_id, module, event_id)
-        if arrivals:
-            self._state.confirm(tenant_id, module, arrivals[-1][0])
-        return Repaired(len(leftovers), applied, placed)
+    def at_start(self, tenant_id: str, module: str, *, alone: bool) -> Repaired:
+        """Before anybody is served. `alone`: nobody else uses the state, so what is not stored is a leftover."""
+        return self._compare(tenant_id, module, 0 if alone else self._grace)
 
     def meanwhile(self, tenant_id: str, module: str) -> Repaired:
-        """The same while requests are served: an arrival that was undecided last time too is withdrawn."""
-        placed = self._place(tenant_id, module)
-        arrivals = self._state.unconfirmed(tenant_id, module)
-        undecided = {(tenant_id, module, event_id) for event_id in self._undecided(tenant_id, module, arrivals)}
-        leftovers = undecided & self._suspects
-        for _, _, event_id in leftovers:
-            self._state.withdraw_id(tenant_id, module, event_id)
-        waiting = undecided - leftovers
-        self._suspects = {s for s in self._suspects if s[:2] != (tenant_id, module)} | waiting
-        pending = [seq for seq, event_id in arrivals if (tenant_id, module, event_id) in waiting]
-        last = min(pending) - 1 if pending else (arrivals[-1][0] if arrivals else 0)
-        self._state.confirm(tenant_id, module, last)
-        return Repaired(len(leftovers), 0, placed)
+        """The same while requests are served, here or elsewhere."""
+        return self._compare(tenant_id, module, self._grace)
 
-    def _apply_tail(self, tenant_id: str, module: str) -> int:
-        known = {event_id for _, event_id in self._state.unconfirmed(tenant_id, module)}
-        applied = 0
-        for seq, event in self._ledger.events_after(tenant_id, module, self._state.confirmed(tenant_id, module)):
-            if event.event_id not in known:
-                self._state.apply(event, seq)
-                applied += 1
-        return applied
+    def _compare(self, tenant_id: str, module: str, grace: int) -> Repaired:
+        scope = (tenant_id, module)
+        placed = self._place(scope)
+        waiting = self._state.unconfirmed(*scope)
+        decided = self._stored.decided(*scope, [one.event_id for one in waiting])
+        late = self._state.now() - grace
+        undecided = [one for one in waiting if one.event_id not in decided]
+        gone = [one for one in undecided if one.since <= late]
+        self._withdraw(scope, gone)
+        applied = self._revive(scope)
+        pending = [one.seq for one in undecided if one.since > late]
+        left = [one for one in waiting if one not in gone]
+        applied += self._confirm(scope, left, min(pending, default=None))
+        return Repaired(len(gone), applied, placed)
 
-    def _place(self, tenant_id: str, module: str) -> int:
-        unplaced = self._ledger.unplaced(tenant_id, module)
+    def _place(self, scope: tuple[str, str]) -> int:
+        """Events that were decided without the live state take their numbers now."""
+        unplaced = self._stored.unplaced(*scope)
         for event in unplaced:
-            self._ledger.place(event, self._state.apply(event))
+            self._stored.place(event, self._state.apply(event))
         return len(unplaced)
 
-    def _undecided(self, tenant_id: str, module: str, arrivals: Sequence[tuple[int, str]]) -> list[str]:
-        ids = [event_id for _, event_id in arrivals]
-        decided = self._ledger.decided(tenant_id, module, ids)
-        return [event_id for event_id in ids if event_id not in decided]
+    def _withdraw(self, scope: tuple[str, str], gone: Sequence[Waiting]) -> None:
+        given_up = self._given_up.setdefault(scope, {})
+        now = self._state.now() if gone else 0
+        for one in gone:
+            self._state.withdraw_id(*scope, one.event_id)
+            given_up[one.event_id] = now
+
+    def _revive(self, scope: tuple[str, str]) -> int:
+        """What was given up and is stored after all, within an hour."""
+        given_up = self._given_up.get(scope)
+        if not given_up:
+            return 0
+        found = self._stored.find(*scope, list(given_up))
+        for event_id, stored in found.items():
+            self._state.apply(stored.event, stored.seq)
+            del given_up[event_id]
+        oldest = self._state.now() - 60 * self._grace
+        for event_id in [event_id for event_id, since in given_up.items() if since < oldest]:
+            del given_up[event_id]
+        return len(found)
+
+    def _confirm(self, scope: tuple[str, str], waiting: Sequence[Waiting], pending: int | None) -> int:
+        """Up to the first that is pending, once all that is stored up to there has arrived; how many had not."""
+        confirmed = self._state.confirmed(*scope)
+        stored: Iterable[tuple[int, Event]] = self._stored.events_after(*scope, confirmed)
+        if pending is not None:
+            stored = takewhile(lambda one: one[0] < pending, stored)
+        here = {one.event_id for one in waiting}
+        applied, last = 0, max((one.seq for one in waiting), default=confirmed)
+        coming = iter(stored)
+        while page := list(islice(coming, _AT_ONCE)):
+            last = max(last, page[-1][0])
+            missing = {event.event_id: (event, seq) for seq, event in page if event.event_id not in here}
+            for event_id in missing.keys() - self._state.known(*scope, list(missing)):
+                self._state.apply(*missing[event_id])
+                applied += 1
+        last = last if pending is None else pending - 1
+        if last > confirmed:
+            self._state.confirm_exactly(*scope, last, sum(one.seq <= last for one in waiting))
+        return applied

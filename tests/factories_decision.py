@@ -124,7 +124,7 @@ def alone(event: Event, seq: int, layout: Layout) -> Arrival:
         entity.entity: None if key_of(entity, event) is None else append(entity, Held(), record_of(entity, event, seq))
         for entity in layout.entities
     }
-    return Arrival(seq, event.event_time, event.event_time, seen)
+    return Arrival(seq, event.event_time, event.event_time, seen, layout.digest)
 
 
 @dataclass

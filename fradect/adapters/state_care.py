@@ -156,7 +156,7 @@ def _count(db: sqlite3.Connection, table: str, scope: Scope) -> int:
 def _marked(db: sqlite3.Connection, scope: Scope, mark: Mark) -> Mark:
     row = db.execute(
         "UPDATE scopes SET digest = ?, last_seq = max(last_seq, ?), newest = ?, confirmed_seq = ?, log_seq = ? "
-        "WHERE id = ? RETURNING last_seq, newest, confirmed_seq, log_seq",
+        "WHERE id = ? RETURNING last_seq, newest, confirmed_seq, log_seq, digest",
         (scope.layout.digest, mark.last_seq, mark.newest, mark.confirmed_seq, mark.log_seq, scope.id),
     ).fetchone()
     return Mark(*row)

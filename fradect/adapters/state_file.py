@@ -26,7 +26,7 @@ MARKERS = (
 _TABLES = {
     "scopes": "(id INTEGER PRIMARY KEY, tenant_id TEXT NOT NULL, module TEXT NOT NULL, "
     "digest TEXT NOT NULL DEFAULT '', last_seq INTEGER NOT NULL DEFAULT 0, newest INTEGER NOT NULL DEFAULT 0, "
-    "confirmed_seq INTEGER NOT NULL DEFAULT 0, log_seq INTEGER NOT NULL DEFAULT 0, UNIQUE (tenant_id, module))",
+    "confirmed_seq INTEGER NOT NULL DEFAULT 0, log_seq INTEGER NOT NULL DEFAULT -1, UNIQUE (tenant_id, module))",
     "held": HELD,
     "markers": MARKERS,
     "waiting": "(scope INTEGER NOT NULL, seq INTEGER NOT NULL, event_id BLOB NOT NULL, since INTEGER NOT NULL, "

@@ -27,22 +27,15 @@ class Mark:
     """How far a scope has come.
 
     `last_seq`: the highest number given; `newest`: the latest event time that arrived; `confirmed_seq`: up to where
-    every arrival has its event in the log; `log_seq`: up to where the state was built from the Parquet log, 0 when it
-    must be built before it is relied on.
+    every arrival has its event in the log; `log_seq`: up to where the state was built from the Parquet log, -1 when it
+    must be built before it is relied on; `layout`: the digest of what it is kept as.
     """
 
     last_seq: int = 0
     newest: int = 0
     confirmed_seq: int = 0
-    log_seq: int = 0
-
-
-class Waiting(NamedTuple):
-    """An arrival whose event is not known to be in the log; `since`: when it arrived, by the state's own clock."""
-
-    seq: int
-    event_id: str
-    since: int
+    log_seq: int = -1
+    layout: str = ""
 
 
 class Draft(NamedTuple):

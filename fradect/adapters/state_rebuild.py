@@ -126,7 +126,7 @@ class _Work:
         """What the log holds, read as the filling is taken; nothing for a log without events."""
         last = self._ends()
         if last is None:
-            return Filling(Mark(), (), (), ())
+            return Filling(Mark(log_seq=0), (), (), ())
         reached = f"event_time > make_timestamptz({self._newest - self._layout.horizon - MAX_LATE})"
         (self.events,) = self._one(f"SELECT count(*) FROM {self._log.events} WHERE {reached} AND seq <= {self._until}")
         self._count_outcomes()

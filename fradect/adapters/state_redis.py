@@ -22,7 +22,6 @@ from fradect.adapters.state_parts import (
     Filling,
     Mark,
     Size,
-    Waiting,
     drafts,
     fingerprint,
     not_adopted,
@@ -38,6 +37,7 @@ from fradect.errors import Unavailable
 from fradect.features.held import Held, Learnt, is_due, key_of, outcome_rows
 from fradect.features.layout import Layout
 from fradect.ports import Arrival
+from fradect.reconcile import Waiting
 from fradect.types import Event
 
 _AT_ONCE = 500  # steps in one round trip
@@ -80,7 +80,7 @@ class RedisState:
                 newest = int.from_bytes(marker[16:24], "little")
             else:
                 newest = int(self._link.client.hget(scope.hash, "newest") or 0)
-        return Arrival(seq, event.event_time, newest, _seen(scope, made, held))
+        return Arrival(seq, event.event_time, newest, _seen(scope, made, held), scope.layout.digest)
 
     def withdraw(self, event: Event) -> None:
         self.withdraw_id(event.tenant_id, event.module, event.event_id)
@@ -127,8 +127,10 @@ class RedisState:
 
     def mark(self, tenant_id: str, module: str) -> Mark:
         with self._link.trouble():
-            names = ["last", "newest", "confirmed", "log"]
-            return Mark(*(int(found or 0) for found in self._link.client.hmget(hash_of(tenant_id, module), names)))
+            names = ["last", "newest", "confirmed", "log", "digest"]
+            *marks, digest = self._link.client.hmget(hash_of(tenant_id, module), names)
+        last, newest, confirmed = (int(mark or 0) for mark in marks[:3])
+        return Mark(last, newest, confirmed, int(marks[3] or -1), (digest or b"").decode())
 
     def now(self) -> int:
         with self._link.trouble():
@@ -150,6 +152,10 @@ class RedisState:
 
     def size(self, tenant_id: str, module: str) -> Size:
         return self._care.size(self._current(tenant_id, module))
+
+    def drop(self, tenant_id: str, module: str) -> None:
+        self._care.drop(hash_of(tenant_id, module))
+        self._scopes.pop((tenant_id, module), None)
 
     def _adopted(self, tenant_id: str, module: str) -> RedisScope:
         scope = self._scopes.get((tenant_id, module))
@@ -184,7 +190,7 @@ class RedisState:
         seen = _seen(scope, made, found)
         if answer[0] == b"new":
             self._settle_due(scope, made, seen, (newest, confirmed))
-        return Arrival(seq, time, newest, seen)
+        return Arrival(seq, time, newest, seen, scope.layout.digest)
 
     def _apply(self, scope: RedisScope, event: Event, seq: int | None) -> int:
         call = _arrival(scope, event, drafts(scope.layout, event), seq, reads=False)

@@ -93,6 +93,12 @@ class RedisCare:
                 client.hdel(scope.hash, "stale")
             return len(old)
 
+    def drop(self, name: bytes) -> None:
+        with self._link.trouble():
+            keys = [name, *self._link.client.scan_iter(name + b":*", count=_AT_ONCE)]
+            for start in range(0, len(keys), _AT_ONCE):
+                self._link.client.unlink(*keys[start : start + _AT_ONCE])
+
     def _taken(self, name: bytes, me: str, whose: tuple[str, str]) -> int:
         generation = int(self._link.run(scripts.TAKE, [name], [me, _TAKEN]))
         if not generation:

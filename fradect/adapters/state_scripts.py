@@ -145,7 +145,7 @@ if scope[3] then
   if tonumber(now[1]) * 1000 < tonumber(scope[3]) then return {'busy'} end
 end
 local gen = redis.call('HINCRBY', KEYS[1], 'gens', 1)
-redis.call('HSET', KEYS[1], 'gen', gen, 'digest', ARGV[1], 'newest', 0, 'confirmed', 0, 'log', 0, 'stale', 1)
+redis.call('HSET', KEYS[1], 'gen', gen, 'digest', ARGV[1], 'newest', 0, 'confirmed', 0, 'log', -1, 'stale', 1)
 redis.call('HSETNX', KEYS[1], 'last', 0)
 return {'new', tostring(gen)}
 """

@@ -12,7 +12,6 @@ from fradect.adapters.state_parts import (
     Filling,
     Mark,
     Size,
-    Waiting,
     check_names,
     drafts,
     fingerprint,
@@ -27,6 +26,7 @@ from fradect.adapters.state_parts import (
 from fradect.features.held import Held, Learnt, inserted, is_due, key_of, outcome_rows, settle, withdrawn
 from fradect.features.layout import Layout
 from fradect.ports import Arrival
+from fradect.reconcile import Waiting
 from fradect.types import Event
 
 _AT_ONCE = 200  # steps in one transaction, so that arrivals hardly wait
@@ -60,7 +60,7 @@ class SqliteState:
             if digest != layout.digest:
                 self._file.clear(number)
                 db.execute(
-                    "UPDATE scopes SET digest = ?, newest = 0, confirmed_seq = 0, log_seq = 0 WHERE id = ?",
+                    "UPDATE scopes SET digest = ?, newest = 0, confirmed_seq = 0, log_seq = -1 WHERE id = ?",
                     (layout.digest, number),
                 )
         self._scopes[tenant_id, layout.module] = Scope.of(number, tenant_id, layout)
@@ -81,7 +81,7 @@ class SqliteState:
                 (scope.id, raw(event.event_id), seq),
             ).fetchone()
             newest = found or db.execute("SELECT newest FROM scopes WHERE id = ?", (scope.id,)).fetchone()
-            return Arrival(seq, event.event_time, newest[0], self._file.seen(scope, made))
+            return Arrival(seq, event.event_time, newest[0], self._file.seen(scope, made), scope.layout.digest)
 
     def withdraw(self, event: Event) -> None:
         self.withdraw_id(event.tenant_id, event.module, event.event_id)
@@ -164,7 +164,8 @@ class SqliteState:
     def mark(self, tenant_id: str, module: str) -> Mark:
         with self._file.reading() as db:
             row = db.execute(
-                "SELECT last_seq, newest, confirmed_seq, log_seq FROM scopes WHERE tenant_id = ? AND module = ?",
+                "SELECT last_seq, newest, confirmed_seq, log_seq, digest FROM scopes "
+                "WHERE tenant_id = ? AND module = ?",
                 (tenant_id, module),
             ).fetchone()
         return Mark(*row) if row else Mark()
@@ -193,6 +194,13 @@ class SqliteState:
     def size(self, tenant_id: str, module: str) -> Size:
         return self._care.size(self._adopted(tenant_id, module))
 
+    def drop(self, tenant_id: str, module: str) -> None:
+        with self._file.transaction() as db:
+            number = self._number_of(tenant_id, module)
+            self._file.clear(number)
+            db.execute("DELETE FROM scopes WHERE id = ?", (number,))
+        self._scopes.pop((tenant_id, module), None)
+
     def _number_of(self, tenant_id: str, module: str) -> int:
         """The small number that stands for a scope in the file; call in a transaction."""
         check_names(tenant_id, module)
@@ -218,7 +226,7 @@ class SqliteState:
         seq, time_of_first, newest, digest = found
         if digest and digest != fingerprint(made):
             raise other_fields(event)
-        return Arrival(seq, time_of_first, newest, self._file.seen(scope, made))
+        return Arrival(seq, time_of_first, newest, self._file.seen(scope, made), scope.layout.digest)
 
     def _arrived(self, scope: Scope, event: Event, made: Sequence[Draft]) -> Arrival:
         seq, newest, confirmed = self._numbered(scope, event, made, None)
@@ -229,7 +237,7 @@ class SqliteState:
             if one is not None and is_due(entity, one, newest, confirmed):
                 held[entity.entity] = settled = settle(entity, one, newest, confirmed)
                 self._file.replace(scope, entity.entity, key, settled)
-        return Arrival(seq, event.event_time, newest, held)
+        return Arrival(seq, event.event_time, newest, held, scope.layout.digest)
 
     def _placed(self, scope: Scope, event: Event, made: Sequence[Draft], seq: int) -> Arrival:
         """An event of the log under its number, among those that came after it."""

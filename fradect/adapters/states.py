@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from fradect.adapters.online_address import FolderAddress, address_of
-from fradect.adapters.state_parts import Filling, Mark, Size, Waiting
+from fradect.adapters.state_parts import Filling, Mark, Size
 from fradect.adapters.state_redis import RedisState
 from fradect.adapters.state_sqlite import SqliteState
 from fradect.errors import InvalidInput
 from fradect.features.held import Held, Learnt
 from fradect.features.layout import Layout
 from fradect.ports import Arrival
+from fradect.reconcile import Waiting
 from fradect.types import Event
 
 
@@ -78,7 +79,7 @@ class States(Protocol):
     def confirmed(self, tenant_id: str, module: str) -> int: ...
 
     def mark(self, tenant_id: str, module: str) -> Mark:
-        """Needs no adoption; zeros for a scope that was never used."""
+        """Needs no adoption; a scope that was never used has not come far."""
         ...
 
     def now(self) -> int:
@@ -103,6 +104,10 @@ class States(Protocol):
         ...
 
     def size(self, tenant_id: str, module: str) -> Size: ...
+
+    def drop(self, tenant_id: str, module: str) -> None:
+        """Take the scope away, its numbers too. For scopes that were made for a while."""
+        ...
 
     def close(self) -> None: ...
 

@@ -14,15 +14,18 @@ from fradect.types import DAY, Event, Value, Vector
 
 TOO_LATE = f"the event came more than {MAX_LATE // DAY} days late"
 NO_LONGER = "the event arrived before, and is no longer told apart"
+OTHER_LAYOUT = "the live state is kept for another release by now"
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the live state showed an event: its number, the newest event's time by then, and its entities."""
+    """What the live state showed an event: its number, the newest event's time by then, its entities, and the digest
+    of the layout that these are to be read by (empty: the reader's own)."""
 
     seq: int
     newest: int
     seen: Seen
+    layout: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Reader:
     def _read_windows(
         self, event: Event, view: View | None, why: str, found: dict[str, float], missing: dict[str, str]
     ) -> None:
+        if view is not None and view.layout not in ("", self.layout.digest):
+            view, why = None, OTHER_LAYOUT
         if view is not None and event.event_time < view.newest - MAX_LATE:
             view, why = None, TOO_LATE
         if view is None:

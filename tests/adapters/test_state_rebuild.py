@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fradect.adapters.places import Places
+from fradect.adapters.state_parts import Mark
 from fradect.adapters.state_rebuild import Sources, Tail, rebuild, rebuild_from
 from fradect.adapters.state_sqlite import SqliteState
 from fradect.adapters.states import States, open_state
@@ -61,6 +62,6 @@ def test_rebuilt_is_what_arrived_one_by_one(tmp_path: Path, redis_db: str, late:
         what = rebuild(rebuilt, "default", LAYOUT, places.log)
         assert _dump(rebuilt) == _dump(live)
         assert (what.last_seq, what.keys) == (400, len(_dump(live)))
-        assert rebuilt.mark(*SCOPE) == live.mark(*SCOPE).__class__(400, max(columns["event_time"]), 400, 400)
+        assert rebuilt.mark(*SCOPE) == Mark(400, max(columns["event_time"]), 400, 400, LAYOUT.digest)
         rebuilt.close()
     live.close()

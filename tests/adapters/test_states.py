@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fradect.adapters.state_parts import Mark
 from fradect.adapters.states import States, open_state
 from fradect.errors import Conflict, InvalidInput, Unavailable
 from fradect.features.held import Learnt
@@ -181,7 +182,8 @@ def test_another_layout_starts_empty_but_goes_on_counting(state: States, opener:
     other = opener()
     assert not other.adopt("demo", layout_of(MODULE, HANDBOOK))
     assert list(other.dump(*SCOPE)) == []
-    assert other.mark(*SCOPE).log_seq == other.mark(*SCOPE).confirmed_seq == 0
+    assert other.mark(*SCOPE).log_seq == -1, "it must be built"
+    assert other.mark(*SCOPE).confirmed_seq == 0
     assert other.arrive(purchase("a")).seq == 2
     with pytest.raises(Unavailable, match="another contract"):
         state.arrive(purchase("b"))
@@ -280,3 +282,21 @@ def test_too_large_a_number_is_refused_and_leaves_nothing(state: States) -> None
         state.arrive(purchase("a", amount_base=2**70))
     assert state.arrive(purchase("a")).seq == 1
     assert [w.seq for w in state.unconfirmed(*SCOPE)] == [1]
+
+
+def test_a_scope_that_is_dropped_leaves_nothing(state: States) -> None:
+    state.adopt("other", LAYOUT)
+    state.arrive(purchase("a"))
+    state.arrive(purchase("a", tenant="other"))
+    state.drop(*SCOPE)
+    assert state.mark(*SCOPE) == Mark()
+    with pytest.raises(Unavailable):
+        state.arrive(purchase("b"))
+    assert len(list(state.dump("other", "ecommerce"))) == 5
+    assert not state.adopt("demo", LAYOUT)
+    assert state.arrive(purchase("a")).seq == 1
+
+
+def test_the_mark_says_what_the_scope_is_kept_as(state: States) -> None:
+    state.arrive(purchase("a"))
+    assert state.mark(*SCOPE) == Mark(last_seq=1, newest=NOON, layout=LAYOUT.digest)

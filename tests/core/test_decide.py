@@ -162,9 +162,19 @@ def test_without_batch_features_it_is_reviewed_and_says_so(bench: Bench) -> None
 
 def test_a_contract_without_batch_features_reads_none(bench: Bench) -> None:
     bench.contract, bench.batch.error = "ecommerce/handbook", AssertionError("nobody asked")
+    bench.state.layout = toy_loaded(bench.contract).reader.layout
     decided = _run(bench.decide(_request()))
     assert decided.decision is not None
     assert decided.decision.degraded == ()
+
+
+def test_a_state_that_is_kept_for_another_release_is_as_good_as_none(bench: Bench) -> None:
+    """Between a promotion here and the switch, or while another process still serves the release before."""
+    bench.contract = "ecommerce/handbook"
+    decided = _run(bench.decide(_request()))
+    assert decided.decision is not None
+    assert decided.decision.degraded == ("live_state",)
+    assert decided.decision.action is Action.REVIEW
 
 
 def test_a_slow_live_state_does_not_hold_the_answer_up(bench: Bench) -> None:
