@@ -28,11 +28,12 @@ class JsonRows(NamedTuple):
 def json_rows(objects: Sequence[bytes | None], mapping: Rules) -> JsonRows:
     """Objects as the columns that the mapping reads, as bytes: numbers exactly as they are written, absent is null."""
     rows: list[int] = []
-    cells: dict[str, list[bytes | None]] = {name: [] for name in sorted(mapping.columns)}
+    wanted, ignored = mapping.columns, mapping.ignore
+    cells: dict[str, list[bytes | None]] = {name: [] for name in sorted(wanted)}
     rejects: list[Reject] = []
     for row, raw in enumerate(objects, 1):
         try:
-            texts = _texts(read_object(raw, mapping.dialect.decimal), mapping)
+            texts = _texts(read_object(raw, mapping.dialect.decimal), wanted, ignored)
         except Fault as fault:
             rejects.append(Reject(row, None, fault.field or "", fault.reason, fault.remedy))
             continue
@@ -77,11 +78,11 @@ def shown_name(name: str) -> str:
     return name if harmless and not holds_card_number(name) else "?"
 
 
-def _texts(found: Mapping[str, Any], mapping: Rules) -> dict[str, bytes | None]:
-    stray = sorted(found.keys() - mapping.columns - mapping.ignore)
+def _texts(found: Mapping[str, Any], wanted: frozenset[str], ignored: frozenset[str]) -> dict[str, bytes | None]:
+    stray = sorted(found.keys() - wanted - ignored)
     if stray:
         raise Fault(Reason.UNMAPPED, "map it, or list it under ignore", shown_name(stray[0]))
-    texts = {name: as_text(value, name) for name, value in found.items() if name in mapping.columns}
+    texts = {name: as_text(value, name) for name, value in found.items() if name in wanted}
     if not any(texts.values()):
         raise Fault(Reason.MISSING, "send at least what the contract requires", "event_id")
     return texts
