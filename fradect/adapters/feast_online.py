@@ -255,6 +255,10 @@ class RedisOnline:
         return Unavailable(f"the feature store {self._address} does not answer: {error}")
 
 
+NEWER = "the customer's snapshot is newer than the event"
+"""Online there is one snapshot a customer: what was known at an earlier event cannot be told any more."""
+
+
 class OnlineSnapshots:
     """Implements the port BatchFeatures over what Feast materialised; safe for threads."""
 
@@ -268,7 +272,8 @@ class OnlineSnapshots:
 
     def read(self, event: Event) -> Snapshot:
         """The customer's newest snapshot. Features are missing when the event names no customer or the store was
-        not brought up to date for `freshness_days`; a customer without a snapshot has none, and nothing missing."""
+        not brought up to date for `freshness_days`, or has gone past the event; a customer without a snapshot has
+        none, and nothing missing."""
         if event.tenant_id != self._tenant:
             raise Refused(f"the feature store of tenant {self._tenant!r} was asked for another tenant's event")
         customer = event.fields.get(self._owner) if self._owner else None
@@ -281,12 +286,12 @@ class OnlineSnapshots:
             return self._without("customer snapshots were never materialised")
         filled = self._filled(raw)
         stale = self._stale(filled, event.event_time)
-        return self._of(filled, cells, event.event_time - TTL) if stale is None else self._without(stale)
+        return self._of(filled, cells, event.event_time) if stale is None else self._without(stale)
 
     def close(self) -> None:
         self._online.close()
 
-    def _of(self, filled: Filled, cells: Mapping[str, Cell], oldest: int) -> Snapshot:
+    def _of(self, filled: Filled, cells: Mapping[str, Cell], now: int) -> Snapshot:
         values: dict[str, float] = {}
         missing: dict[str, str] = {}
         for name in self._names:
@@ -294,7 +299,10 @@ class OnlineSnapshots:
                 missing[name] = "the feature store does not hold it"
             elif name in cells:
                 cell, at = cells[name]
-                value = number(cell) if at >= oldest else None
+                if at > now:
+                    missing[name] = NEWER
+                    continue
+                value = number(cell) if at >= now - TTL else None
                 if value is not None:
                     values[name] = value
         return Snapshot(values, missing)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fradect.features.contract import MAX_LATE, Contract, Feature, Kind
+from fradect.features.contract import MAX_LATE, Aggregate, Contract, Feature, Kind
 from fradect.features.held import Seen
 from fradect.features.layout import Layout, layout_of
 from fradect.features.moment import Asked, EntityReader
@@ -13,6 +13,7 @@ from fradect.modules.declaration import Module
 from fradect.types import DAY, Event, Value, Vector
 
 TOO_LATE = f"the event came more than {MAX_LATE // DAY} days late"
+NO_PLACE = "no range of the table holds this address"
 NO_LONGER = "the event arrived before, and is no longer told apart"
 OTHER_LAYOUT = "the live state is kept for another release by now"
 
@@ -48,6 +49,7 @@ class Reader:
         self._derived = tuple((f.name, formula(f).row) for f in contract.of_kind(Kind.DERIVED))
         self._batch = contract.of_kind(Kind.BATCH)
         self._windows = tuple(f.name for f, _ in contract.windows)
+        self._placed = tuple((f.name, str(w.of)) for f, w in contract.windows if w.aggregate is Aggregate.KM_SINCE_LAST)
         self._names = contract.names
 
     def vector(self, event: Event, view: View | None, snapshot: Snapshot, why: str = "") -> Vector:
@@ -86,6 +88,9 @@ class Reader:
             reason = f"the event names no {entity.layout.entity}" if held is None else NO_LONGER
             found |= dict.fromkeys(entity.names, math.nan)
             missing |= dict.fromkeys(entity.names, reason)
+        for name, place in self._placed:
+            if event.fields.get(place) is None:
+                missing.setdefault(name, NO_PLACE)
 
 
 def batch_value(feature: Feature, snapshot: Snapshot) -> float:

@@ -386,3 +386,10 @@ def test_a_service_reads_without_importing_feast() -> None:
     told = "import sys, serving.wiring; print('feast' in sys.modules, 'fradect.adapters.feast_online' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", told], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_a_snapshot_that_is_newer_than_the_event_is_not_what_it_could_have_seen(filled: Stores) -> None:
+    customer = next(iter(_newest(filled.places)))
+    seen = filled.reader.read(_event(customer, at=DAY_0))
+    assert not seen.values
+    assert set(seen.missing.values()) == {"the customer's snapshot is newer than the event"}
