@@ -24,9 +24,9 @@ class Champions:
         self,
         releases: ReleaseStore,
         batch_of: Callable[[Loaded, str], BatchFeatures],
-        prepare: Callable[[str, str], None],
+        prepare: Callable[[Loaded, str], None],
     ) -> None:
-        """`prepare` is called with module and tenant before the first release of theirs decides."""
+        """`prepare` is called with a release and its tenant before it decides."""
         self._releases = releases
         self._batch_of = batch_of
         self._prepare = prepare
@@ -65,8 +65,7 @@ class Champions:
     def _load(self, key: Key, release_id: str) -> Champion:
         release = load(self._releases.load(release_id))
         _warm_up(release)
-        if key not in self._current:
-            self._prepare(*key)
+        self._prepare(release, key[1])
         batch = self._batch_of(release, key[1])
         with suppress(Exception):  # without snapshots decisions are still made, whatever keeps them away
             batch.read(_nobody(release, key[1]))

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import sqlalchemy as sa
-
 from fradect.adapters.feast_online import OnlineSnapshots
 from fradect.adapters.keys import ApiKeys
 from fradect.adapters.ledger_reads import LedgerReads
@@ -18,15 +16,15 @@ from fradect.adapters.object_stores import open_store
 from fradect.adapters.places import Places
 from fradect.adapters.releases_folder import ReleasesFolder
 from fradect.adapters.shared_sql import SqlMeasurements, open_shared
-from fradect.adapters.state_rebuild import log_end, rebuild
-from fradect.adapters.state_sqlite import SqliteState
+from fradect.adapters.state_parts import Rebuilt
+from fradect.adapters.state_upkeep import StoredEvents, Upkeep
+from fradect.adapters.states import is_embedded, open_state
 from fradect.adapters.vault import HomeVault
-from fradect.decide import Decider, Ports, Source
-from fradect.errors import FradectError, InvalidInput
+from fradect.decide import FEATURES_SHARE, Decider, Ports, Source
+from fradect.errors import FradectError
+from fradect.features.layout import Layout
 from fradect.judgement import Loaded
-from fradect.modules import MODULES, module_of
 from fradect.ports import BatchFeatures
-from fradect.reconcile import Reconciler
 from fradect.settings import S3Access, Settings
 from fradect.turns import OwnThread
 from serving.batch import NoBatch
@@ -67,13 +65,22 @@ class Service:
         self._closers.append(shared.dispose)
         self._keys = ApiKeys(shared, settings.home / "keys")
         self._measurements = SqlMeasurements(shared)
-        self._state = open_state(settings)
+        self._state = open_state(settings.state_url, wait=settings.budget_ms / 1000 * FEATURES_SHARE)
         self._closers.append(self._state.close)
+        stored = StoredEvents(settings.ledger_url, shared, LedgerReads(self._ledger.engine))
+        self._closers.append(stored.close)
+        all_of_it = (self._state, settings.home, shared, stored)
+        self._upkeep = Upkeep(
+            self._state,
+            settings.home,
+            stored,
+            lambda tenant_id, layout: _rebuilder(*all_of_it).rebuild(tenant_id, layout),
+            alone=is_embedded(settings.state_url),
+        )
         self._metrics = Metrics()
         self._ip_tables = IpTables(self._kept_table, settings.ip_ranges)
         self._shared = shared_home(settings)
         self._behind = ""
-        self._reconciler = Reconciler(self._state, LedgerReads(self._ledger.engine))
         self._champions = Champions(ReleasesFolder(settings.home), self._batch_of, self._prepare)
         self._threads = OwnThread("live state"), OwnThread("feature store"), OwnThread("ledger")
         self._closers += [thread.close for thread in self._threads]
@@ -120,7 +127,8 @@ class Service:
             Chore("following keys", 4, self._keys.reload),
             Chore("following IP tables", 20, self._follow_tables),
             Chore("showing measurements", 20, self._show),
-            Chore("reconciling", 60, self._reconcile),
+            Chore("reconciling", 4, self._reconcile),
+            Chore("sweeping the live state", 4, self._state.sweep),
         )
 
     def _share(self) -> None:
@@ -150,21 +158,20 @@ class Service:
 
     def _reconcile(self) -> None:
         for module, tenant_id in self._champions.all():
-            repaired = self._reconciler.meanwhile(tenant_id, module)
+            repaired = self._upkeep.reconcile(tenant_id, module)
             if repaired:
                 log.warning("live state of %s for %s: %s", module, tenant_id, repaired)
 
-    def _prepare(self, module: str, tenant_id: str) -> None:
-        """Before a tenant's first decision: its live state as log and ledger have it, its IP ranges, and a key to call
-        with."""
+    def _prepare(self, release: Loaded, tenant_id: str) -> None:
+        """Before a release decides for a tenant: the live state as it reads it, as log and ledger have it; the tenant's
+        IP ranges, and a key to call with."""
+        module = release.module.name
         self._ip_tables.refresh([(module, tenant_id)])
-        folder = Places(self._home, module, tenant_id).log
-        if log_end(folder) > self._state.mark(tenant_id, module).log_seq:
-            built = rebuild(self._state, tenant_id, module_of(module), folder)
-            log.info("live state of %s for %s: %d events of the log", module, tenant_id, built.events)
-        repaired = self._reconciler.at_start(tenant_id, module)
-        if repaired:
-            log.warning("live state of %s for %s: %s", module, tenant_id, repaired)
+        prepared = self._upkeep.prepare(tenant_id, release.reader.layout)
+        if prepared.rebuilt is not None:
+            log.info("live state of %s for %s: %s", module, tenant_id, prepared.rebuilt)
+        if prepared.repaired:
+            log.warning("live state of %s for %s: %s", module, tenant_id, prepared.repaired)
         key_file = self._keys.first(tenant_id, now_micros())
         if key_file is not None:
             log.info("the API key of tenant %s is in %s", tenant_id, key_file)
@@ -183,16 +190,6 @@ class Service:
         return (*reasons, self._behind or "no release decides anything yet: promote one")
 
 
-def open_state(settings: Settings) -> SqliteState:
-    """The live state that the URL's scheme chooses."""
-    url = sa.make_url(settings.state_url)
-    if url.get_backend_name() != "sqlite" or not url.database:
-        raise InvalidInput(
-            f"FRADECT_STATE_URL={settings.state_url!r}: give sqlite:///<path>", field="FRADECT_STATE_URL"
-        )
-    return SqliteState(Path(url.database), MODULES.values())
-
-
 def shared_home(settings: Settings) -> Follower | None:
     """The store that other machines share with this home; its door, which knows the log, is loaded by no other."""
     if settings.store_url is None:
@@ -200,6 +197,18 @@ def shared_home(settings: Settings) -> Follower | None:
     store = open_store(settings.store_url, S3Access.from_env())
     home: Follower = importlib.import_module("fradect.adapters.shared_home").SharedHome(settings.home, store)
     return home
+
+
+class Builder(Protocol):
+    """Fills a live state from log and SQL."""
+
+    def rebuild(self, tenant_id: str, layout: Layout) -> Rebuilt: ...
+
+
+def _rebuilder(*all_of_it: object) -> Builder:
+    """Its door, which knows the log, is loaded by a service whose live state is not up to date."""
+    builder: Builder = importlib.import_module("fradect.adapters.state_sources").Rebuilder(*all_of_it)
+    return builder
 
 
 def now_micros() -> int:

@@ -1,7 +1,7 @@
 """What both live states share: an arrival made ready for its keys, the marks of a scope, and who has adopted what."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -18,6 +18,9 @@ PARTS = ("rows", "fresh", "tiles", "outcomes", "matured")
 """A Held's fields, in the order in which both adapters list them."""
 
 NOTHING = Held()
+
+Progress = Callable[[str, float], None]
+"""Told of a stage and the share that is done."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
@@ -86,6 +89,21 @@ class Filling:
     held: Iterable[tuple[str, bytes, Held]]
     markers: Iterable[tuple[bytes, int, int]]
     learnt: Iterable[tuple[str, bytes, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild took in: events and outcomes of the log that windows reach, keys, and events that SQL alone had.
+
+    `last_seq`: the number after which arrivals go on.
+    """
+
+    events: int
+    outcomes: int
+    keys: int
+    applied: int
+    last_seq: int
+    seconds: float
 
 
 def not_adopted(tenant_id: str, module: str) -> Unavailable:

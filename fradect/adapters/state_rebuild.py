@@ -6,7 +6,7 @@ sorts, cuts and adds up (fradect/adapters/state_pack.py); the state takes it all
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ import pyarrow as pa
 from fradect.adapters.duck import connect, files, quoted
 from fradect.adapters.places import scratch
 from fradect.adapters.state_pack import EntityTables, TextCodes, pack
-from fradect.adapters.state_parts import KEPT, Filling, Mark
+from fradect.adapters.state_parts import KEPT, Filling, Mark, Progress, Rebuilt
 from fradect.features.contract import MAX_LATE
 from fradect.features.globe import NOWHERE
 from fradect.features.held import Held, Learnt
@@ -28,8 +28,6 @@ from fradect.types import Event
 
 ROWS_AT_ONCE = 2_000_000
 _PAGE = 5_000
-
-Progress = Callable[[str, float], None]
 
 
 class Refillable(Protocol):
@@ -48,21 +46,6 @@ class Tail:
 
     events: Iterable[tuple[int, Event]] = ()
     outcomes: Iterable[Learnt] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """What a rebuild took in: events and outcomes of the log that windows reach, keys, and events that SQL alone had.
-
-    `last_seq`: the number after which arrivals go on.
-    """
-
-    events: int
-    outcomes: int
-    keys: int
-    applied: int
-    last_seq: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,3 +126,8 @@ def open_state(url: str, wait: float = 5.0) -> States:
     if isinstance(address, FolderAddress):
         return SqliteState(address.folder, wait=wait)
     return RedisState(address, wait=wait)
+
+
+def is_embedded(url: str) -> bool:
+    """Whether one service alone uses the state, beside batch work and streams on its machine."""
+    return url.startswith("sqlite:")

@@ -43,10 +43,10 @@ def champions(tmp_path: Path, prepared: list[tuple[str, str]]) -> Champions:
     def none(_release: Loaded, _tenant: str) -> BatchFeatures:
         return NoBatch()
 
-    return Champions(ReleasesFolder(tmp_path), none, lambda *key: prepared.append(key))
+    return Champions(ReleasesFolder(tmp_path), none, lambda release, tenant: prepared.append((release.id, tenant)))
 
 
-def test_a_champion_is_prepared_once_and_swapped_whole(
+def test_a_champion_is_prepared_and_swapped_whole(
     tmp_path: Path, champions: Champions, prepared: list[tuple[str, str]]
 ) -> None:
     with pytest.raises(Unavailable, match="promote"):
@@ -61,14 +61,14 @@ def test_a_champion_is_prepared_once_and_swapped_whole(
     store.promote("ecommerce", "demo", other.id)
     assert champions.refresh()
     assert (held.release.id, champions.of("ecommerce", "demo").release.id) == (first, other.id)
-    assert prepared == [("ecommerce", "demo")]
+    assert prepared == [(first, "demo"), (other.id, "demo")]
 
 
 def test_preparation_that_fails_keeps_the_champion_out_and_is_tried_again(tmp_path: Path) -> None:
     promote(tmp_path)
     fails = [True]
 
-    def prepare(_module: str, _tenant: str) -> None:
+    def prepare(_release: Loaded, _tenant: str) -> None:
         if fails.pop():
             raise Unavailable("the log is being written")
 

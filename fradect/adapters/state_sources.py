@@ -1,0 +1,77 @@
+"""The live state from everything that is stored: the Parquet log, and what SQL has beside it."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from fradect.adapters.event_log import EventLog
+from fradect.adapters.logged_events import LoggedEvents
+from fradect.adapters.sql_events import SqlEvents
+from fradect.adapters.state_parts import Progress, Rebuilt
+from fradect.adapters.state_rebuild import Refillable, Sources, Tail, rebuild_from
+from fradect.adapters.tables import outcomes
+from fradect.errors import Unavailable
+from fradect.features.held import Learnt
+from fradect.features.layout import Layout
+from fradect.types import Event
+
+_ROWS = 1_000
+
+
+class Rebuilder:
+    """Of a live state beside the logs of one home and one SQL."""
+
+    def __init__(self, state: Refillable, home: Path, shared: sa.Engine, stored: SqlEvents) -> None:
+        self._state = state
+        self._home = home
+        self._shared = shared
+        self._stored = stored
+
+    def rebuild(self, tenant_id: str, layout: Layout, progress: Progress = lambda _stage, _share: None) -> Rebuilt:
+        log = EventLog(self._home, layout.module, tenant_id)
+        logged = LoggedEvents(log) if log.facts() else None
+        try:
+            tail = Tail(self._events(log), self._outcomes(log, logged))
+            return rebuild_from(Sources(log.folder, None, tail, progress), self._state, tenant_id, layout)
+        finally:
+            if logged is not None:
+                logged.close()
+
+    def _events(self, log: EventLog) -> Iterator[tuple[int, Event]]:
+        facts = log.facts()
+        after = facts.compacted_seq if facts else 0
+        found = self._stored.numbered(log.tenant, log.module.name, after, None)
+        return ((numbered.seq, numbered.event) for numbered in found)
+
+    def _outcomes(self, log: EventLog, logged: LoggedEvents | None) -> Iterator[Learnt]:
+        """Those that the log has not, each about an event of SQL or of the log."""
+        c, last = outcomes.c, 0
+        wanted = sa.select(c.event_id, c.kind, c.value, c.known_at, c.number).where(
+            c.tenant_id == log.tenant, c.module == log.module.name, c.compacted.is_(False), c.number.is_not(None)
+        )
+        while True:
+            rows = self._rows(wanted.where(c.number > last).order_by(c.number).limit(_ROWS))
+            about = self._about(log, logged, [row.event_id for row in rows])
+            for row in rows:
+                if row.event_id in about:
+                    yield Learnt(about[row.event_id], row.kind, row.value, row.known_at, row.number)
+            if len(rows) < _ROWS:
+                return
+            last = rows[-1].number
+
+    def _about(self, log: EventLog, logged: LoggedEvents | None, event_ids: Sequence[str]) -> dict[str, Event]:
+        stored = self._stored.find(log.tenant, log.module.name, event_ids)
+        about = {event_id: numbered.event for event_id, numbered in stored.items()}
+        rest = [event_id for event_id in event_ids if event_id not in about]
+        if logged is not None and rest:
+            about |= {event_id: event for event_id, (_, event) in logged.find(rest).items()}
+        return about
+
+    def _rows(self, wanted: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        try:
+            with self._shared.connect() as connection:
+                return connection.execute(wanted).all()
+        except sa.exc.DBAPIError as error:
+            raise Unavailable(f"the shared tables do not answer: {error.orig}") from error
