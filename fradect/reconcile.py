@@ -15,6 +15,9 @@ from fradect.types import SECOND, Event
 GRACE = 60 * SECOND
 """For so long an arrival may go without its event: longer than any request may take."""
 
+REMEMBERED = 3_600 * SECOND
+"""For so long what was given up is looked for again."""
+
 _AT_ONCE = 1_000
 
 
@@ -141,7 +144,7 @@ class Reconciler:
             given_up[one.event_id] = now
 
     def _revive(self, scope: tuple[str, str]) -> int:
-        """What was given up and is stored after all, within an hour."""
+        """What was given up and is stored after all."""
         given_up = self._given_up.get(scope)
         if not given_up:
             return 0
@@ -149,7 +152,7 @@ class Reconciler:
         for event_id, stored in found.items():
             self._state.apply(stored.event, stored.seq)
             del given_up[event_id]
-        oldest = self._state.now() - 60 * self._grace
+        oldest = self._state.now() - REMEMBERED
         for event_id in [event_id for event_id, since in given_up.items() if since < oldest]:
             del given_up[event_id]
         return len(found)

@@ -1,6 +1,6 @@
 """What is read back from the ledger, by the service to reconcile and by other processes to measure. Never locks it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,8 +13,6 @@ from fradect.adapters.tables import events, risk_decisions
 from fradect.errors import NotFound, Unavailable
 from fradect.features.contract import Contract
 from fradect.types import Action, Event
-
-_MOST_NAMES = 500  # in one IN list
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +69,6 @@ class LedgerReads:
         rows = self._all(sa.select(events.c.tenant_id, events.c.module).distinct())
         return [(row.tenant_id, row.module) for row in rows]
 
-    def events_after(self, tenant_id: str, module: str, seq: int) -> Iterator[tuple[int, Event]]:
-        """Decided events with a higher number, in order of numbers."""
-        wanted = _events(tenant_id, module).where(events.c.seq > seq).order_by(events.c.seq)
-        return ((row.seq, _event(row)) for row in self._all(wanted))
-
     def unplaced(self, tenant_id: str, module: str) -> list[Event]:
         """Events that were decided without the live state, and have no number yet."""
         return [_event(row) for row in self._all(_events(tenant_id, module).where(events.c.seq.is_(None)))]
@@ -89,17 +82,6 @@ class LedgerReads:
                 connection.execute(change.values(seq=seq))
         except sa.exc.DBAPIError as error:
             raise Unavailable(f"the ledger does not answer: {error.orig}") from error
-
-    def decided(self, tenant_id: str, module: str, event_ids: Sequence[str]) -> set[str]:
-        """Which of the events are in the ledger."""
-        found: set[str] = set()
-        for start in range(0, len(event_ids), _MOST_NAMES):
-            some = event_ids[start : start + _MOST_NAMES]
-            wanted = sa.select(events.c.event_id).where(
-                events.c.tenant_id == tenant_id, events.c.module == module, events.c.event_id.in_(some)
-            )
-            found |= {row.event_id for row in self._all(wanted)}
-        return found
 
     def _all(self, statement: sa.Select[tuple[object, ...]]) -> Sequence[sa.Row[tuple[object, ...]]]:
         try:
