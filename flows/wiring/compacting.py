@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import sqlalchemy as sa
 
@@ -17,9 +16,8 @@ from fradect.adapters.event_log import EventLog
 from fradect.adapters.importing import ImportOptions
 from fradect.adapters.shared_sql import open_shared, shared_url
 from fradect.adapters.sql_events import SqlEvents
-from fradect.adapters.state_sqlite import SqliteState
-from fradect.adapters.stream_state import LiveState
-from fradect.errors import Conflict, InvalidInput
+from fradect.adapters.states import States, is_embedded, open_state
+from fradect.errors import Conflict
 from fradect.mapping import Mapping
 from fradect.settings import Settings
 
@@ -95,28 +93,23 @@ def sql(settings: Settings) -> Iterator[tuple[sa.Engine, SqlEvents]]:
         shared.dispose()
 
 
-def _state_file(settings: Settings) -> Path | None:
-    """None for a state that is no file."""
-    url = sa.make_url(settings.state_url)
-    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
-
-
 @contextmanager
-def live_state(settings: Settings) -> Iterator[LiveState]:
-    path = _state_file(settings)
-    if path is None:
-        raise InvalidInput("FRADECT_STATE_URL: give sqlite:///<path>", field="FRADECT_STATE_URL")
-    state = SqliteState(path)
+def live_state(settings: Settings) -> Iterator[States]:
+    state = open_state(settings.state_url)
     try:
-        yield cast(LiveState, state)
+        yield state
     finally:
         state.close()
 
 
+def has_state(settings: Settings) -> bool:
+    """False while a state in a file has not been made."""
+    return not is_embedded(settings.state_url) or Path(sa.make_url(settings.state_url).database or "").exists()
+
+
 def confirmed(settings: Settings, tenant: str, module: str) -> int | None:
     """None where no live state knows."""
-    path = _state_file(settings)
-    if path is not None and not path.exists():
+    if not has_state(settings):
         return None
     with live_state(settings) as state:
         return state.confirmed(tenant, module)
@@ -124,8 +117,7 @@ def confirmed(settings: Settings, tenant: str, module: str) -> int | None:
 
 def _number_blocks(settings: Settings, mapping: Mapping) -> Callable[[int], int] | None:
     """What gives an import its numbers; None: the log alone, while there is no live state."""
-    path = _state_file(settings)
-    if path is not None and not path.exists():
+    if not has_state(settings):
         return None
     event_log = EventLog(settings.home, mapping.module.name, mapping.tenant)
 

@@ -19,9 +19,11 @@ from fradect.adapters.kafka_stream import KafkaLetters, KafkaSource, KafkaUrl
 from fradect.adapters.log_terms import key_id, stream_terms
 from fradect.adapters.logged_events import LoggedEvents
 from fradect.adapters.shared_sql import SqlMeasurements
+from fradect.adapters.state_sources import Rebuilder
+from fradect.adapters.state_upkeep import Upkeep
 from fradect.adapters.stream_sql import SqlStreamStore
 from fradect.adapters.stream_state import StreamState
-from fradect.errors import InvalidInput
+from fradect.errors import InvalidInput, Unavailable
 from fradect.features.layout import Layout, layout_of
 from fradect.mapping import Mapping, load_mapping
 from fradect.ports import Measurement
@@ -48,53 +50,52 @@ def opened(asked: Asked) -> Iterator[Ingest]:
     """Everything between a URL and the log, closed again at the end."""
     settings = Settings.from_env()
     mapping = load_mapping(mapping_file(asked.mapping))
-    folder = _folder(asked.url)
+    way = _way(asked, mapping)
     with ExitStack() as stack:
         shared, stored = stack.enter_context(sql(settings))
         event_log = EventLog(settings.home, mapping.module.name, mapping.tenant)
         with working(mapping.module.name, mapping.tenant):
-            terms = stream_terms(event_log.facts(), mapping, settings.home, folder)
+            terms = stream_terms(event_log.facts(), mapping, settings.home, way if isinstance(way, Path) else None)
             begin(event_log, mapping, key_id(mapping, settings.home))
             bring_up(compaction_of(settings, mapping, shared, stored))
         logged = LoggedEvents(event_log)
         stack.callback(logged.close)
-        state = StreamState(stack.enter_context(live_state(settings)), _whose(mapping), lambda: _layout(mapping))
+        live = stack.enter_context(live_state(settings))
+        rebuilder = Rebuilder(live, settings.home, shared, stored)
+        upkeep = Upkeep(live, settings.home, stored, rebuilder.rebuild, alone=False)
+        state = StreamState(live, upkeep, mapping.tenant, lambda: _layout(mapping))
         state.begin(highest(event_log, stored))
-        name = f"folder:{folder.resolve()}" if folder else f"kafka:{_kafka(asked, mapping).group}"
-        store = SqlStreamStore(shared, stored, logged, _whose(mapping), name)
-        source, dead, tries = _ends(asked, mapping, folder, store)
+        name = f"folder:{way}" if isinstance(way, Path) else f"kafka:{way.group}"
+        store = SqlStreamStore(shared, stored, logged, (mapping.tenant, mapping.module.name), name)
+        source, dead, tries = _ends(way, mapping, store)
         stack.callback(source.close)
         told = _Told(SqlMeasurements(shared))
-        tools = Tools(source, store, state, dead, lambda: state.confirm(stored), told)
+        tools = Tools(source, store, state, dead, state.confirm, told)
         yield Ingest(mapping, terms, tools, Options(tries=tries))
 
 
-def _ends(
-    asked: Asked, mapping: Mapping, folder: Path | None, store: SqlStreamStore
-) -> tuple[Source, DeadLetters, int]:
-    """Where rows come from, where those go that cannot be taken, and how often they are tried before."""
-    if folder is not None:
-        if asked.outcomes:
-            raise InvalidInput("outcomes of a folder lie in its sub folder outcomes/: leave the option out", "outcomes")
-        source = FolderSource(folder, mapping, store.positions)
-        quarantine = Settings.from_env().home / "quarantine" / mapping.module.name / mapping.tenant
-        return source, QuarantineLetters(quarantine, source.name_of), 1
-    url = _kafka(asked, mapping)
-    return KafkaSource(url, store.positions), KafkaLetters(url), 5
-
-
-def _kafka(asked: Asked, mapping: Mapping) -> KafkaUrl:
-    return KafkaUrl.parse(asked.url, asked.outcomes, f"fradect-{mapping.module.name}-{mapping.tenant}")
-
-
-def _folder(url: str) -> Path | None:
-    """None for Kafka."""
-    scheme, mark, rest = url.partition("://")
+def _way(asked: Asked, mapping: Mapping) -> KafkaUrl | Path:
+    """What the URL means, before anything is opened."""
+    scheme, mark, rest = asked.url.partition("://")
     if mark and scheme == "kafka":
-        return None
+        return KafkaUrl.parse(asked.url, asked.outcomes, f"fradect-{mapping.module.name}-{mapping.tenant}")
     if mark and scheme != "file":
         raise InvalidInput(f"stream {scheme}://: give kafka://host:port/topic, file:///folder or a path", "stream")
-    return Path(unquote(urlsplit(url).path)) if rest else Path(url)
+    if asked.outcomes:
+        raise InvalidInput("outcomes of a folder lie in its sub folder outcomes/: leave the option out", "outcomes")
+    folder = Path(unquote(urlsplit(asked.url).path) if rest else asked.url).resolve()
+    if not folder.is_dir():
+        raise InvalidInput(f"{folder} is no folder: make it, or name another", "stream")
+    return folder
+
+
+def _ends(way: KafkaUrl | Path, mapping: Mapping, store: SqlStreamStore) -> tuple[Source, DeadLetters, int]:
+    """Where rows come from, where those go that cannot be taken, and how often they are tried before."""
+    if isinstance(way, KafkaUrl):
+        return KafkaSource(way, store.positions), KafkaLetters(way), 5
+    source = FolderSource(way, mapping, store.positions)
+    quarantine = Settings.from_env().home / "quarantine" / mapping.module.name / mapping.tenant
+    return source, QuarantineLetters(quarantine, source.name_of), 1
 
 
 def _layout(mapping: Mapping) -> Layout:
@@ -103,10 +104,6 @@ def _layout(mapping: Mapping) -> Layout:
     champion = shop.releases.champion(mapping.module.name, mapping.tenant)
     contract = mapping.contract if champion is None else shop.releases.load(champion).contract
     return layout_of(mapping.module, contract)
-
-
-def _whose(mapping: Mapping) -> tuple[str, str]:
-    return mapping.tenant, mapping.module.name
 
 
 class _Told:
@@ -124,13 +121,15 @@ class _Told:
         self._recorded = time.monotonic()
         LOG.info("%s", words)
         now = time.time_ns() // 1000
-        if not progress.trouble:
+        try:
             self._measurements.replace(
                 [
                     Measurement(METRIC, {"topic": topic, "partition": str(partition)}, float(lag), now)
                     for (topic, partition), lag in progress.lag.items()
                 ]
             )
+        except Unavailable as error:  # the stream itself waits for the database
+            log.warning("%s", error)
 
 
 def in_words(progress: Progress) -> str:

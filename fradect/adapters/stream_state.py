@@ -1,9 +1,10 @@
-"""The live state as a stream feeds it: kept for what the service reads of it, and told what is stored by now."""
+"""The live state as a stream feeds it: kept for what the service reads of it, which may be using it as well."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from fradect.adapters.sql_events import SqlEvents
+from fradect.adapters.state_upkeep import Upkeep
+from fradect.adapters.states import States
 from fradect.errors import Unavailable
 from fradect.features import held
 from fradect.features.layout import Layout
@@ -13,52 +14,23 @@ from fradect.types import Event
 T = TypeVar("T")
 
 
-class Waits(Protocol):
-    """An arrival that is not confirmed."""
-
-    @property
-    def seq(self) -> int: ...
-
-    @property
-    def event_id(self) -> str: ...
-
-
-class LiveState(Protocol):
-    """What either live state offers."""
-
-    def adopt(self, tenant_id: str, layout: Layout) -> bool: ...
-
-    def apply_many(self, events: Sequence[Event]) -> list[int]: ...
-
-    def learn(self, outcomes: Sequence[held.Learnt]) -> None: ...
-
-    def reserve(self, tenant_id: str, module: str, count: int, at_least: int = 0) -> int: ...
-
-    def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None: ...
-
-    def unconfirmed(self, tenant_id: str, module: str) -> Sequence[Waits]: ...
-
-    def confirm_exactly(self, tenant_id: str, module: str, seq: int, waiting: int) -> bool: ...
-
-    def confirmed(self, tenant_id: str, module: str) -> int: ...
-
-
 class StreamState:
-    """A stream's State over a live state that a service may be using at the same time.
+    """A stream's State for one tenant's module.
 
     `layout` is asked for again when the state says that it is kept for another contract by now.
     """
 
-    def __init__(self, state: LiveState, whose: tuple[str, str], layout: Callable[[], Layout]) -> None:
+    def __init__(self, state: States, upkeep: Upkeep, tenant_id: str, layout: Callable[[], Layout]) -> None:
         self._state = state
-        self._tenant, self._module = whose
+        self._upkeep = upkeep
+        self._tenant = tenant_id
         self._layout = layout
-        self._adopted: str | None = None
+        self._prepared = layout()
 
     def begin(self, highest: int) -> None:
-        """Numbers go on after the highest that is stored anywhere."""
-        self._adopt()
-        self._state.reserve(self._tenant, self._module, 0, highest)
+        """The state as log and SQL have it; numbers go on after the highest that is stored anywhere."""
+        self._upkeep.prepare(self._tenant, self._prepared)
+        self._state.reserve(self._tenant, self._prepared.module, 0, highest)
 
     def apply_many(self, events: Sequence[Event]) -> list[int]:
         return self._following(lambda: self._state.apply_many(events)) if events else []
@@ -73,24 +45,17 @@ class StreamState:
     def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None:
         self._state.withdraw_id(tenant_id, module, event_id)
 
-    def confirm(self, stored: SqlEvents) -> None:
-        """Every arrival up to the first that is not stored; withdrawing others is the service's business."""
-        waiting = self._state.unconfirmed(self._tenant, self._module)
-        decided = stored.decided(self._tenant, self._module, [one.event_id for one in waiting])
-        first = next((i for i, one in enumerate(waiting) if one.event_id not in decided), len(waiting))
-        if first:
-            self._state.confirm_exactly(self._tenant, self._module, waiting[first - 1].seq, first)
+    def confirm(self) -> None:
+        """What is stored is confirmed, and what agrees no longer is brought into line."""
+        self._upkeep.reconcile(self._tenant, self._prepared.module)
 
     def _following(self, do: Callable[[], T]) -> T:
+        """A new champion may look at other things: then the state is kept for it, by whoever comes first."""
         try:
             return do()
         except Unavailable:
-            self._adopt()
+            layout = self._layout()
+            if layout.digest != self._prepared.digest:
+                self._upkeep.prepare(self._tenant, layout)
+                self._prepared = layout
             raise
-
-    def _adopt(self) -> None:
-        """Only a layout that is new here: adopting one anew would take it from whoever has adopted another since."""
-        layout = self._layout()
-        if layout.digest != self._adopted:
-            self._state.adopt(self._tenant, layout)
-            self._adopted = layout.digest
