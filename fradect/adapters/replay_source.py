@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,8 +57,7 @@ class ReplaySource:
 
     def bounds(self) -> tuple[int, int]:
         """The times of the log's earliest and latest event."""
-        with connect(self._places.home) as duck:
-            low, high = self._one(duck, "epoch_us(min(event_time)), epoch_us(max(event_time))", "true")
+        low, high = self._one("epoch_us(min(event_time)), epoch_us(max(event_time))", "true")
         if low is None:
             raise NotFound(f"no events under {self._places.log}: import or simulate some first")
         return int(low), int(high)
@@ -67,8 +65,7 @@ class ReplaySource:
     def between(self, since: int, until: int) -> Between:
         """NotFound when no event is there."""
         condition = f"epoch_us(event_time) >= {since} AND epoch_us(event_time) < {until}"
-        with connect(self._places.home) as duck:
-            first, last, events = self._one(duck, "min(seq), max(seq), count(*)", condition)
+        first, last, events = self._one("min(seq), max(seq), count(*)", condition)
         if not events:
             raise NotFound(f"no event under {self._places.log} lies between the moments asked for: choose others")
         return Between(since, until, int(first), int(last), int(events))
@@ -111,13 +108,13 @@ class ReplaySource:
         paths = self._places.outcomes()
         if not paths:
             return []
+        number = self._number()
+        query = (
+            f"SELECT epoch_us(e.event_time), epoch_us(o.known_at), {number}, o.value FROM {files(paths)} o "
+            f"JOIN {files(self._places.events())} e ON o.seq = e.seq WHERE e.{quoted(field)} = ? AND o.kind = ? "
+            f"AND {number} <= ? AND o.value IS NOT NULL ORDER BY {number}"
+        )
         with connect(self._places.home) as duck:
-            number = _number(duck, paths)
-            query = (
-                f"SELECT epoch_us(e.event_time), epoch_us(o.known_at), {number}, o.value FROM {files(paths)} o "
-                f"JOIN {files(self._places.events())} e ON o.seq = e.seq WHERE e.{quoted(field)} = ? AND o.kind = ? "
-                f"AND {number} <= ? AND o.value IS NOT NULL ORDER BY {number}"
-            )
             return [PastOutcome(*row) for row in duck.execute(query, [key, kind, until]).fetchall()]
 
     def _past(self, names: Sequence[str], condition: str, values: list[str | int]) -> list[PastEvent]:
@@ -127,9 +124,17 @@ class ReplaySource:
             rows = duck.execute(f"{query} ORDER BY seq", values).fetchall()
         return [PastEvent(time, seq, dict(zip(names, rest, strict=True))) for time, seq, *rest in rows]
 
-    def _one(self, duck: duckdb.DuckDBPyConnection, what: str, condition: str) -> tuple[Any, ...]:
-        found = duck.execute(f"SELECT {what} FROM {files(self._places.events())} WHERE {condition}").fetchall()
-        return tuple(found[0])
+    def _one(self, what: str, condition: str) -> tuple[Any, ...]:
+        query = f"SELECT {what} FROM {files(self._places.events())} WHERE {condition}"
+        with connect(self._places.home) as duck:
+            return tuple(duck.execute(query).fetchall()[0])
+
+    def _number(self) -> str:
+        """An outcome's own number; that of its event where files are older than such numbers."""
+        query = f"DESCRIBE SELECT * FROM {files(self._places.outcomes())}"
+        with connect(self._places.home) as duck:
+            held = {str(name) for (name, *_) in duck.execute(query).fetchall()}
+        return "coalesce(o.number, o.seq)" if "number" in held else "o.seq"
 
     def _events(self, between: Between) -> Iterator[tuple[int, Event]]:
         named = "".join(f", {_plain(self._module, name)} AS {quoted(name)}" for name in self._fields)
@@ -147,8 +152,7 @@ class ReplaySource:
         paths = self._places.outcomes()
         if not kinds or not paths:
             return
-        with connect(self._places.home) as duck:
-            number = _number(duck, paths)
+        number = self._number()
         keys = "".join(f", e.{quoted(name)}" for name in self._keys)
         wanted = ", ".join(f"'{kind}'" for kind in kinds)
         query = (
@@ -179,12 +183,6 @@ class ReplaySource:
             groups = [i for i in range(file.num_row_groups) if _holds(file.metadata.row_group(i), between)]
             for batch in file.iter_batches(PORTION, row_groups=groups, columns=["seq", "event_time", *names]):
                 yield from _rows_of(_inside(batch, between), names)
-
-
-def _number(duck: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> str:
-    """An outcome's own number; that of its event where files are older than such numbers."""
-    held = {str(name) for (name, *_) in duck.execute(f"DESCRIBE SELECT * FROM {files(paths)}").fetchall()}
-    return "coalesce(o.number, o.seq)" if "number" in held else "o.seq"
 
 
 def _plain(module: Module, name: str) -> str:
