@@ -1,0 +1,75 @@
+"""`fradect state`: shows what is held, and makes it anew beside whoever uses it."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from typer.testing import CliRunner, Result
+
+from flows.commands.state import app
+from flows.wiring import workshop
+from fradect.adapters.states import open_state
+from fradect.errors import Unavailable
+from fradect.features.layout import layout_of
+from tests.factories_decision import purchase
+
+SCOPE = ("demo", "ecommerce")
+
+
+def _run(*words: str) -> Result:
+    result = CliRunner().invoke(app, list(words))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.mark.parametrize("where", ["sqlite", "redis"])
+def test_rebuilt_and_shown(filled_home: Path, where: str, request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue("redis_db") if where == "redis" else f"sqlite:///{filled_home}/other.db"
+    assert _run("show", "--state", url).exit_code == 1, "nothing is there"
+    figures = filled_home / "figures.json"
+    assert "events of the log" in _run("rebuild", "--state", url, "--json", str(figures)).stdout
+    assert _figures(figures)["events"] > 5_000
+    shown = _run("show", "--state", url, "--json", str(figures))
+    assert shown.exit_code == 0
+    assert "customer" in shown.stdout
+    held = _figures(figures)
+    assert held["last_seq"] == held["confirmed_seq"] == held["log_seq"]
+    assert held["entities"]["merchant"]["keys"] > 50
+
+
+def test_a_rebuild_beside_a_service_loses_nothing_of_what_is_stored(filled_home: Path) -> None:
+    """Arrivals go on while another process, here another connection, rebuilds: they see the old state or the new."""
+    _run("rebuild")
+    shop = workshop("ecommerce", "demo")
+    state = open_state(f"sqlite:///{filled_home}/state.db")
+    assert state.adopt("demo", layout_of(shop.module, shop.contract))
+    before = list(state.dump(*SCOPE))
+    stop, arrived, failed = threading.Event(), list[int](), list[Exception]()
+
+    def buy() -> None:
+        while not stop.is_set():
+            try:
+                arrived.append(state.arrive(purchase(f"new{len(arrived)}")).seq)
+            except Unavailable as error:
+                failed.append(error)
+
+    buyer = threading.Thread(target=buy)
+    buyer.start()
+    _run("rebuild")
+    stop.set()
+    buyer.join()
+    assert not failed
+    assert arrived == sorted(set(arrived)), "no number twice"
+    for i in range(len(arrived)):
+        state.withdraw(purchase(f"new{i}"))
+    state.settle_all(*SCOPE)
+    assert [one for one in state.dump(*SCOPE) if one[1] in {key for _, key, _ in before}] == before
+    state.close()
+
+
+def _figures(path: Path) -> dict[str, Any]:
+    figures: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    return figures
