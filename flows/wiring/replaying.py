@@ -65,6 +65,7 @@ def play(shop: Workshop, asked: Play, notice: Callable[[int], None] = lambda _pl
         snapshots = source.snapshots()
         rebuild(used.state, used.tenant, reader.layout, shop.places.log, until_seq=between.first - 1)
         last_seq = used.state.mark(used.tenant, module).last_seq
-        report = replay(LivePath(used.state, reader, snapshots, last_seq), source.stretch(between), notice)
+        path = LivePath(used.state, reader, snapshots, last_seq, used.together)
+        report = replay(path, source.stretch(between), notice)
     inputs = [inputs_of(found, asked.contract, reader.layout, source, snapshots) for found in report.examples]
     return Found(report, inputs, used.words)

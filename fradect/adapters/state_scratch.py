@@ -1,8 +1,8 @@
 """A live state for a while: a file of its own, or a scope of its own in a Redis, gone afterwards."""
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,11 +23,12 @@ _PATIENCE = 30.0  # seconds that a step may take; nobody is waiting at a till
 
 @dataclass(frozen=True, slots=True)
 class ScratchState:
-    """`tenant`: the name to use there; `words`: what it is, without a password."""
+    """`tenant`: the name to use there; `words`: what it is, without a password; `together`: around several steps."""
 
     state: States
     tenant: str
     words: str
+    together: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def scratch_state(home: Path, tenant: str, module: str, url: str | None = None) 
         with scratch(home) as folder:
             state = SqliteState(folder / "state.db", scratch=True)
             try:
-                yield ScratchState(state, tenant, "a scratch SQLite file")
+                yield ScratchState(state, tenant, "a scratch SQLite file", state.together)
             finally:
                 state.close()
         return

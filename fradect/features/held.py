@@ -88,10 +88,12 @@ def record(layout: EntityLayout, event: Event, seq: int) -> bytes:
 
 def records(layout: Layout, event: Event, seq: int) -> Iterator[tuple[EntityLayout, str, bytes]]:
     """Layout, key and row of every entity that the event names."""
+    get = event.fields.get
+    codes = {name: code_of(get(name), kind) for name, kind in layout.values}
     for entity in layout.entities:
-        key = key_of(entity, event)
+        key = get(entity.field)
         if key is not None:
-            yield entity, key, record(entity, event, seq)
+            yield entity, str(key), numbers([event.event_time, seq, *[codes[name] for name, _ in entity.values]])
 
 
 def code_of(value: Value, kind: FieldType) -> int:

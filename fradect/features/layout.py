@@ -75,6 +75,11 @@ class Layout:
         return tuple(sorted({name for e in self.entities for name in (e.field, *e.names)}))
 
     @cached_property
+    def values(self) -> tuple[tuple[str, FieldType], ...]:
+        """What rows hold of an event, of all entities together."""
+        return tuple(sorted({value for entity in self.entities for value in entity.values}))
+
+    @cached_property
     def horizon(self) -> int:
         """How far before an event any window of its may reach, label delays included."""
         spans = [e.exact for e in self.entities]

@@ -1,12 +1,5 @@
 """A replay in memory: events, outcomes and snapshots as a test plants them, against history's own functions."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-
-import numpy as np
-
-from fradect.features.held import Learnt
-from fradect.features.live import Reader
 from fradect.ports import Arrival
 from fradect.types import Event
 from tests.features.factories_state import MemoryState
