@@ -144,8 +144,8 @@ def _tiles(tiles: Tiles, key: Ints, matrix: npt.NDArray[np.int64], newest: int, 
 
 
 def _distinct(tiles: Tiles, key: Ints, time: Ints, values: npt.NDArray[np.int64], keys: int) -> _Slices:
-    """(time, position of the value, code), the smallest codes of each tile."""
-    parts = [(key[:0], np.empty((0, 3), np.int64))]
+    """Of each tile and value: time, position of the value, how many codes, and these, the smallest."""
+    parts = [np.empty((0, 4), np.int64)]
     for place in tiles.distinct:
         code = values[:, place]
         there = np.flatnonzero(code >= 0)
@@ -154,12 +154,25 @@ def _distinct(tiles: Tiles, key: Ints, time: Ints, values: npt.NDArray[np.int64]
         starts = _starts(key[there], time[there])
         rank = np.arange(there.size) - np.repeat(starts, np.diff(np.append(starts, there.size)))
         there = there[rank < MOST_DISTINCT]
-        parts.append((key[there], np.column_stack([time[there], np.full(there.size, place), code[there]])))
-    of, rows = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        parts.append(np.column_stack([key[there], time[there], np.full(there.size, place), code[there]]))
+    rows = np.concatenate(parts)
     if len(tiles.distinct) > 1:
-        order = np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0], of))
-        of, rows = of[order], rows[order]
-    return _sliced(of, rows, keys)
+        rows = rows[np.lexsort((rows[:, 3], rows[:, 2], rows[:, 1], rows[:, 0]))]
+    return _listed(rows, keys)
+
+
+def _listed(rows: npt.NDArray[np.int64], keys: int) -> _Slices:
+    """Rows of key, time, position and code, in order, with what is alike in a group told once before its codes."""
+    starts = _starts(rows[:, 0], rows[:, 1], rows[:, 2])
+    counts = np.diff(np.append(starts, len(rows)))
+    cells = np.empty(len(rows) + 3 * starts.size, np.int64)
+    heads = starts + 3 * np.arange(starts.size)
+    cells[heads], cells[heads + 1], cells[heads + 2] = rows[starts, 1], rows[starts, 2], counts
+    cells[np.arange(len(rows)) + 3 * np.repeat(np.arange(1, starts.size + 1), counts)] = rows[:, 3]
+    of = np.concatenate([rows[:, 0], np.repeat(rows[starts, 0], 3)])
+    held = np.bincount(of, minlength=keys).astype("<i8")
+    ends = np.concatenate([[0], np.cumsum(held) * 8]).tolist()
+    return _Slices(memoryview(cells.astype("<i8").tobytes()), ends, held.tobytes())
 
 
 def _starts(*columns: Ints) -> Ints:

@@ -201,11 +201,20 @@ def unpack_tiles(layout: EntityLayout, raw: bytes) -> Iterator[Folded]:
             row[0]: Tile(row[1], tuple(row[2 : 2 + s]), tuple(row[2 + s : 2 + s + h]), tuple(row[2 + s + h :]))
             for row in rows
         }
-        listed, at = _block(cells, at, 3)
-        distinct: dict[tuple[int, int], list[int]] = {}
-        for time, value, code in listed:
-            distinct.setdefault((time, value), []).append(code)
-        yield held, distinct
+        groups, at = listed(cells, at)
+        yield held, {(time, value): cells[start:end] for time, value, start, end in groups}
+
+
+def listed(cells: Sequence[int], at: int) -> tuple[list[tuple[int, int, int, int]], int]:
+    """Groups of distinct codes: a tile's time, the position of the value, and where its codes begin and end; and what
+    comes after them all."""
+    groups, after = [], at + 1 + cells[at]
+    at += 1
+    while at < after:
+        time, value, count = cells[at : at + 3]
+        at += 3 + count
+        groups.append((time, value, at - count, at))
+    return groups, after
 
 
 def pack_tiles(folded: Sequence[Folded]) -> bytes:
@@ -217,10 +226,9 @@ def pack_tiles(folded: Sequence[Folded]) -> bytes:
         cells.append(len(held))
         for time, tile in sorted(held.items()):
             cells += (time, tile.count, *tile.sums, *tile.highest, *tile.lowest)
-        cells.append(sum(map(len, distinct.values())))
+        cells.append(sum(map(len, distinct.values())) + 3 * len(distinct))
         for (time, value), codes in sorted(distinct.items()):
-            for code in codes:
-                cells += (time, value, code)
+            cells += (time, value, len(codes), *codes)
     return numbers(cells)
 
 

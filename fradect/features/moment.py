@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from fradect.features.contract import MOST_DISTINCT, Aggregate, Contract, Feature, Window
 from fradect.features.globe import kilometres
-from fradect.features.held import ABSENT, Held, numbers_of, rows_of
+from fradect.features.held import ABSENT, Held, listed, numbers_of, rows_of
 from fradect.features.layout import EntityLayout, Tiles
 from fradect.types import SECOND
 
@@ -210,24 +210,23 @@ _EXACT: dict[Aggregate, Callable[[_Asking, Columns, int, int], float]] = {
 
 
 class _Block(NamedTuple):
-    """The folded tiles of one resolution as columns in order of time, and the distinct codes likewise."""
+    """The folded tiles of one resolution as columns in order of time, and where their distinct codes are."""
 
     columns: Columns
-    times: Sequence[int]
-    values: Sequence[int]
-    codes: Sequence[int]
+    cells: Sequence[int]
+    groups: Sequence[tuple[int, int, int, int]]
 
 
-_NO_BLOCK = _Block([()], (), (), ())
+_NO_BLOCK = _Block([()], (), ())
 
 
 def _block(tiles: Tiles, cells: list[int], at: int) -> tuple[_Block, int]:
     if not cells:
         return _NO_BLOCK, at
     rows = at + 1 + cells[at] * tiles.width
-    end = rows + 1 + cells[rows] * 3
     columns = [cells[i : rows : tiles.width] for i in range(at + 1, at + 1 + tiles.width)]
-    return _Block(columns, cells[rows + 1 : end : 3], cells[rows + 2 : end : 3], cells[rows + 3 : end : 3]), end
+    groups, end = listed(cells, rows)
+    return _Block(columns, cells, groups), end
 
 
 class _Fresh(NamedTuple):
@@ -308,13 +307,13 @@ def _tiled_min(one: _Asking, inside: _Inside) -> float:
 
 
 def _tiled_distinct(one: _Asking, inside: _Inside) -> float:
-    block = inside.block
-    start, end = bisect_right(block.times, inside.since), bisect_right(block.times, inside.now)
-    codes = block.codes[start:end]
-    if len(inside.tiles.distinct) > 1:
-        codes = [code for code, value in zip(codes, block.values[start:end], strict=True) if value == one.value]
-    different = {*codes, *inside.fresh(one)}
+    cells, different = inside.block.cells, set(inside.fresh(one))
     different.discard(ABSENT)
+    for time, value, start, end in inside.block.groups:
+        if value == one.value and inside.since < time <= inside.now:
+            different.update(cells[start:end])
+            if len(different) >= MOST_DISTINCT:
+                break
     return float(min(len(different), MOST_DISTINCT))
 
 
