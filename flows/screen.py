@@ -151,9 +151,13 @@ def replayed(found: "Replayed", json: Path | None, page: Path | None) -> None:
         console.print(table("Features that differ", ("feature", "values"), wrong))
     for inputs in found.inputs[:EXAMPLES]:
         example = inputs.example
-        console.print(Text(f"\n{example}", style="bold"), Text(f"{inputs.looked_at}; {inputs.conclusion}"))
-        entries = [(entry.what, entry.live or "-", entry.history or "-") for entry in listed(inputs)]
-        console.print(table("", ("looked at", "live", "history"), entries))
+        console.print(Text(f"\n{example}", style="bold"))
+        console.print(Text(f"{inputs.looked_at}; {inputs.conclusion}"))
+        entries = [
+            (entry.what, entry.live or "-", entry.history or "-", "<" if entry.differs else "")
+            for entry in listed(inputs)
+        ]
+        console.print(table("", ("looked at", "live", "history", ""), entries))
     for words in report.unmatched:
         console.print(Text(words))
     console.print(Text(answer(report), style="green" if report.equal else "red"))

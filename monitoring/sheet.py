@@ -23,7 +23,7 @@ svg {{ display: block; margin: 8px 0; max-width: 100% }}
 </style></head><body>
 """
 
-_WIDE, _HIGH, _EDGE = 1016, 150, 22
+_WIDE, _HIGH, _EDGE, _BROAD = 1016, 150, 22, 60
 
 Row = Sequence[str]
 
@@ -56,7 +56,7 @@ def days(counts: Mapping[int, int], what: str, colour: str) -> str:
         return ""
     first, last, most = min(counts), max(counts), max(counts.values())
     span = (last - first) // 86_400_000_000 + 1
-    width = (_WIDE - 2) / span
+    width = min((_WIDE - 2) / span, _BROAD)
     bars = []
     for midnight, count in counts.items():
         tall = (_HIGH - 2 * _EDGE) * count / max(most, 1)
@@ -67,7 +67,8 @@ def days(counts: Mapping[int, int], what: str, colour: str) -> str:
         )
     words = f'<text x="0" y="14" {_SMALL}>{text(what)}, at most {most:,} a day</text>'
     ends = f'<text x="0" y="{_HIGH - 6}" {_SMALL}>{day(first)}</text>'
-    ends += f'<text x="{_WIDE}" y="{_HIGH - 6}" text-anchor="end" {_SMALL}>{day(last)}</text>' if span > 1 else ""
+    end = max(width * span, 170)
+    ends += f'<text x="{end:.0f}" y="{_HIGH - 6}" text-anchor="end" {_SMALL}>{day(last)}</text>' if span > 1 else ""
     floor = _HIGH - _EDGE
     axis = f'<line x1="0" x2="{_WIDE}" y1="{floor}" y2="{floor}" stroke="#93a3b1"/>'
     return (
