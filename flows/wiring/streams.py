@@ -63,8 +63,8 @@ def opened(asked: Asked) -> Iterator[Ingest]:
         live = stack.enter_context(live_state(settings))
         rebuilder = Rebuilder(live, settings.home, shared, stored)
         upkeep = Upkeep(live, settings.home, stored, rebuilder.rebuild, alone=False)
-        state = StreamState(live, upkeep, mapping.tenant, lambda: _layout(mapping))
-        state.begin(highest(event_log, stored))
+        state = StreamState(live, upkeep, mapping.tenant, lambda: _layout(mapping), lambda: highest(event_log, stored))
+        state.begin()
         name = f"folder:{way}" if isinstance(way, Path) else f"kafka:{way.group}"
         store = SqlStreamStore(shared, stored, logged, (mapping.tenant, mapping.module.name), name)
         source, dead, tries = _ends(way, mapping, store)

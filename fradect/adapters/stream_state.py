@@ -17,20 +17,28 @@ T = TypeVar("T")
 class StreamState:
     """A stream's State for one tenant's module.
 
-    `layout` is asked for again when the state says that it is kept for another contract by now.
+    `layout` is asked for again when the state is kept for another contract by now; `highest` is the highest number
+    that is stored anywhere.
     """
 
-    def __init__(self, state: States, upkeep: Upkeep, tenant_id: str, layout: Callable[[], Layout]) -> None:
+    def __init__(
+        self,
+        state: States,
+        upkeep: Upkeep,
+        tenant_id: str,
+        layout: Callable[[], Layout],
+        highest: Callable[[], int],
+    ) -> None:
         self._state = state
         self._upkeep = upkeep
         self._tenant = tenant_id
         self._layout = layout
-        self._prepared = layout()
+        self._highest = highest
+        self._module = layout().module
 
-    def begin(self, highest: int) -> None:
-        """The state as log and SQL have it; numbers go on after the highest that is stored anywhere."""
-        self._upkeep.prepare(self._tenant, self._prepared)
-        self._state.reserve(self._tenant, self._prepared.module, 0, highest)
+    def begin(self) -> None:
+        """The state as log and SQL have it, its numbers after all that are stored."""
+        self._prepare(self._layout())
 
     def apply_many(self, events: Sequence[Event]) -> list[int]:
         return self._following(lambda: self._state.apply_many(events)) if events else []
@@ -40,22 +48,23 @@ class StreamState:
         self._following(lambda: self._state.learn(told))
 
     def reserve(self, tenant_id: str, module: str, count: int) -> int:
-        return self._state.reserve(tenant_id, module, count)
+        return self._state.reserve(tenant_id, module, count, self._highest())
 
     def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None:
         self._state.withdraw_id(tenant_id, module, event_id)
 
     def confirm(self) -> None:
         """What is stored is confirmed, and what agrees no longer is brought into line."""
-        self._upkeep.reconcile(self._tenant, self._prepared.module)
+        self._upkeep.reconcile(self._tenant, self._module)
 
     def _following(self, do: Callable[[], T]) -> T:
-        """A new champion may look at other things: then the state is kept for it, by whoever comes first."""
+        """A new champion may look at other things, and a state may be lost: then whoever comes first makes it anew."""
         try:
             return do()
         except Unavailable:
-            layout = self._layout()
-            if layout.digest != self._prepared.digest:
-                self._upkeep.prepare(self._tenant, layout)
-                self._prepared = layout
+            self._prepare(self._layout())
             raise
+
+    def _prepare(self, layout: Layout) -> None:
+        self._upkeep.prepare(self._tenant, layout)
+        self._state.reserve(self._tenant, self._module, 0, self._highest())

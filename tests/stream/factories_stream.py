@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,18 @@ from fradect.adapters.event_log import EventLog
 from fradect.adapters.logged_events import LoggedEvents
 from fradect.adapters.shared_sql import open_shared
 from fradect.adapters.sql_events import SqlEvents
+from fradect.adapters.state_sources import Rebuilder
+from fradect.adapters.state_upkeep import Upkeep
+from fradect.adapters.states import open_state
 from fradect.adapters.stream_sql import SqlStreamStore
+from fradect.adapters.stream_state import StreamState
 from fradect.adapters.tables import outcomes, stream_events, stream_offsets
 from fradect.adapters.vault import HomeVault
 from fradect.errors import Unavailable
+from fradect.features.layout import layout_of
 from fradect.intake import Terms
 from fradect.mapping import Mapping
+from fradect.reconcile import Reconciler
 from fradect.stream import Delivery, Ingest, Kind, Learnt, Letter, Message, Options, Part, Place, Portion, Source, Tools
 from fradect.types import Event
 from tests.adapters.factories_import import row, rules
@@ -72,6 +78,9 @@ class FileState:
     def withdraw_id(self, _tenant_id: str, _module: str, event_id: str) -> None:
         self._db.execute("DELETE FROM arrived WHERE event_id = ?", (event_id,))
 
+    def close(self) -> None:
+        self._db.close()
+
     def numbers(self) -> dict[str, int]:
         return dict(self._db.execute("SELECT event_id, seq FROM arrived").fetchall())
 
@@ -89,6 +98,53 @@ class FileState:
                 self._db.execute("INSERT INTO arrived VALUES (?, ?, ?)", (event.event_id, seq, event.event_time))
             self._db.execute("COMMIT")
         return seq if found is None else int(found[0])
+
+
+class RealState:
+    """The live state itself, as a stream feeds it, in the same file as any other process's."""
+
+    def __init__(self, home: Path, shared: sa.Engine, stored: SqlEvents) -> None:
+        self._path, self._stored = home / "state.db", stored
+        self.layout = layout_of(rules().module, rules().contract)
+        self._live = open_state(f"sqlite:///{self._path}")
+        self._rebuilt = open_state(f"sqlite:///{home}/rebuilt.db")
+        self._rebuilder = Rebuilder(self._rebuilt, home, shared, stored)
+        upkeep = Upkeep(self._live, home, stored, Rebuilder(self._live, home, shared, stored).rebuild, alone=False)
+        fed = StreamState(self._live, upkeep, SHOP[0], lambda: self.layout, lambda: stored.highest(*SHOP))
+        self.apply_many, self.reserve, self.learn = fed.apply_many, fed.reserve, fed.learn
+        self.withdraw_id, self.confirm, self.begin = fed.withdraw_id, fed.confirm, fed.begin
+        self.begin()
+
+    def lose(self) -> None:
+        """All of it, as if its place had been emptied."""
+        self._live.drop(*SHOP)
+
+    def confirmed(self) -> int:
+        return self._live.confirmed(*SHOP)
+
+    def numbers(self) -> dict[str, int]:
+        rows = self._rows("SELECT event_id, seq FROM markers")
+        return {event_id.decode(): seq for event_id, seq in rows}
+
+    def learnt(self) -> set[tuple[str, str]]:
+        return {(event_id.decode(), kind) for event_id, kind in self._rows("SELECT event_id, kind FROM learnt")}
+
+    def contents(self) -> tuple[list[Any], list[Any]]:
+        """Every byte that it holds, and every byte of one made anew from log and SQL."""
+        self.confirm()
+        self._rebuilder.rebuild(SHOP[0], self.layout)
+        Reconciler(self._rebuilt, self._stored).meanwhile(*SHOP)
+        for state in (self._live, self._rebuilt):
+            state.settle_all(*SHOP)
+        return list(self._live.dump(*SHOP)), list(self._rebuilt.dump(*SHOP))
+
+    def close(self) -> None:
+        self._live.close()
+        self._rebuilt.close()
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self._path)) as db:
+            return db.execute(query).fetchall()
 
 
 @dataclass
@@ -155,7 +211,7 @@ class Shop:
     stored: SqlEvents
     logged: LoggedEvents
     log: EventLog
-    state: FileState
+    state: Any  # FileState or RealState
     mapping: Mapping = field(default_factory=rules)
     letters: Letters = field(default_factory=Letters)
 
@@ -164,6 +220,7 @@ class Shop:
 
     def ingest(self, source: Source, options: Options = DEFAULTS, **tools: Any) -> Ingest:
         given: dict[str, Any] = {"store": self.store(), "state": self.state, "dead": self.letters} | tools
+        given.setdefault("confirm", getattr(self.state, "confirm", lambda: None))
         terms = Terms(time.time_ns() // 1000, None, HomeVault(self.home), {})
         return Ingest(self.mapping, terms, Tools(source=source, **given), options)
 
@@ -191,20 +248,29 @@ class Shop:
         """No gap, no double: SQL and state tell the same, every number is given once."""
         assert self.events().items() <= self.state.numbers().items()
         told = {about: what for about, what in self.outcomes().items() if what[1] is not None}
-        assert self.state.learnt() == told
+        if isinstance(self.state, RealState):
+            assert self.state.learnt() == told.keys()
+            held, made = self.state.contents()
+            assert held == made
+            assert held
+        else:
+            assert self.state.learnt() == told
         numbers = [*self.state.numbers().values(), *(number for _, number in told.values())]
         assert len(set(numbers)) == len(numbers)
 
 
 @contextmanager
-def open_shop(home: Path) -> Iterator[Shop]:
+def open_shop(home: Path, *, real: bool = False) -> Iterator[Shop]:
+    """`real`: with the live state that a service reads."""
     url = f"sqlite:///{home}/ledger.db"
     shared = open_shared(url)
     stored, log = SqlEvents(url, shared), EventLog(home, "ecommerce", "shop")
     logged = LoggedEvents(log)
+    state = RealState(home, shared, stored) if real else FileState(home / "state-double.db")
     try:
-        yield Shop(home, shared, stored, logged, log, FileState(home / "state-double.db"))
+        yield Shop(home, shared, stored, logged, log, state)
     finally:
+        state.close()
         logged.close()
         stored.close()
         shared.dispose()

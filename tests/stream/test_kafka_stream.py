@@ -33,7 +33,7 @@ def kafka() -> Iterator[MockKafka]:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    with open_shop(tmp_path / "home") as made:
+    with open_shop(tmp_path / "home", real=True) as made:
         yield made
 
 
@@ -157,7 +157,7 @@ def test_a_second_consumer_takes_over_partitions_without_gap_or_double(
     where = url(kafka, "shared", tmp_path)
     first: list[Progress] = []
     second: list[Progress] = []
-    with open_shop(shop.home) as other, running(shop, where, first.append):
+    with open_shop(shop.home, real=True) as other, running(shop, where, first.append):
         send(kafka, range(200))
         wait(lambda: len(shop.events()) > 40)
         with running(other, where, second.append):
@@ -197,7 +197,7 @@ for i, plan in enumerate([*deaths, ""]):
     child = os.fork()
     if not child:
         point, _, count = plan.partition(":")
-        with open_shop(Path(home)) as shop:
+        with open_shop(Path(home), real=True) as shop:
             where = KafkaUrl.parse(f"kafka://{address}?outcomes=fates&config={config}", None, f"life-{i}")
             consume(shop, where, most=10, at=dying(point, [int(count or 0)]))
         os._exit(0)

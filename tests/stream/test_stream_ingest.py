@@ -178,7 +178,7 @@ class Buggy:
         return getattr(self._shop.state, name)
 
     def apply_many(self, events: list[Event]) -> list[int]:
-        numbers = self._shop.state.apply_many(events)
+        numbers: list[int] = self._shop.state.apply_many(events)
         if self._broken & {event.event_id for event in events} and self._times:
             self._times -= 1
             self.calls += 1
