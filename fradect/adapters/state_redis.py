@@ -12,7 +12,7 @@ What is written lives as long as a window can reach it. A rebuild fills the next
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fradect.adapters import state_scripts as scripts
 from fradect.adapters.online_address import RedisAddress
@@ -34,7 +34,7 @@ from fradect.adapters.state_parts import (
 )
 from fradect.adapters.state_redis_care import RedisCare
 from fradect.errors import Unavailable
-from fradect.features.held import Held, Learnt, is_due, key_of, outcome_rows
+from fradect.features.held import SETTLE_FROM, Held, Learnt, is_due, key_of, outcome_rows
 from fradect.features.layout import Layout
 from fradect.ports import Arrival
 from fradect.reconcile import Waiting
@@ -186,7 +186,7 @@ class RedisState:
         made = drafts(scope.layout, event)
         call = _arrival(scope, event, made, None, reads=True)
         answer = self._link.checked(self._link.run(scripts.ARRIVE, *call), scope, event)
-        _, seq, time, newest, confirmed, found = answer
+        seq, time, newest, confirmed, found = answer[1:6]
         seen = _seen(scope, made, found)
         if answer[0] == b"new":
             self._settle_due(scope, made, seen, (newest, confirmed))
@@ -203,9 +203,33 @@ class RedisState:
         return self._on(events[0].tenant_id, events[0].module, lambda scope: self._apply_all(scope, events))
 
     def _apply_all(self, scope: RedisScope, events: Sequence[Event]) -> list[int]:
-        calls = [_arrival(scope, event, drafts(scope.layout, event), None, reads=False) for event in events]
+        made = [drafts(scope.layout, event) for event in events]
+        calls = [_arrival(scope, event, some, None, reads=False) for event, some in zip(events, made, strict=True)]
         answers = self._link.run_many(scripts.ARRIVE, calls)
-        return [int(self._link.checked(answer, scope, event)[1]) for answer, event in zip(answers, events, strict=True)]
+        checked = [self._link.checked(answer, scope, event) for answer, event in zip(answers, events, strict=True)]
+        self._settle_long(scope, made, checked)
+        return [int(answer[1]) for answer in checked]
+
+    def _settle_long(
+        self, scope: RedisScope, made: Sequence[Sequence[Draft]], answers: Sequence[Sequence[Any]]
+    ) -> None:
+        """What nobody reads meanwhile is settled too, once it has grown long."""
+        long: dict[tuple[str, bytes], Draft] = {}
+        for some, answer in zip(made, answers, strict=True):
+            appended = [draft for draft in some for part, _ in scope.heads[draft.entity.entity] if part in _APPENDED]
+            lengths = answer[6] if len(answer) > 6 else ()
+            for draft, length in zip(appended, lengths, strict=False):
+                if length > 16 * SETTLE_FROM * draft.entity.width:
+                    long[draft.entity.entity, draft.key] = draft
+        if long:
+            drafted = list(long.values())
+            with self._link.trouble():
+                found = self._link.client.mget(read_keys(scope, drafted))
+            mark = self.mark(scope.tenant_id, scope.module)
+            coming = iter(found)
+            for draft in drafted:
+                held = Held(**{part: next(coming) or b"" for part, _ in scope.heads[draft.entity.entity]})
+                self._settle_due(scope, [draft], {draft.entity.entity: held}, (mark.newest, mark.confirmed_seq))
 
     def _learn_some(self, outcomes: Sequence[Learnt]) -> None:
         for tenant_id, module in {(one.event.tenant_id, one.event.module) for one in outcomes}:

@@ -15,7 +15,8 @@ if scope[1] ~= ARGV[1] or scope[2] ~= ARGV[2] then return {'moved'} end
 
 # KEYS: scope, marker, waiting, then those to append to, then those to read. ARGV: gen, digest, number or '', event
 # time as text and as bytes, fingerprint, what waits, time to live of a marker and of a key, how many to append to,
-# their rows without time and number.
+# their rows without time and number. A new event's answer: number, time, newest time, confirmed number, what was read,
+# and the lengths that keys have been appended to.
 ARRIVE = (
     _GUARD
     + """
@@ -40,6 +41,7 @@ if time > newest then
   newest = time
   redis.call('HSET', KEYS[1], 'newest', ARGV[4])
 end
+local lengths = {}
 local number = struct.pack('<i8', seq)
 redis.call('SET', KEYS[2], number .. ARGV[5] .. struct.pack('<i8', newest) .. ARGV[6], 'PX', ARGV[8])
 if ARGV[3] == '' then
@@ -50,7 +52,7 @@ end
 for i = 1, many do
   local key, row = KEYS[3 + i], ARGV[5] .. number .. ARGV[10 + i]
   if ARGV[3] == '' then
-    redis.call('APPEND', key, row)
+    lengths[i] = redis.call('APPEND', key, row)
   else
     local rows, wide = redis.call('GET', key) or '', #row
     local at = #rows
@@ -60,7 +62,7 @@ for i = 1, many do
   redis.call('PEXPIRE', key, ARGV[9])
 end
 if #KEYS > 3 + many then seen = redis.call('MGET', unpack(KEYS, 4 + many)) end
-return {'new', seq, time, newest, tonumber(scope[5]), seen}
+return {'new', seq, time, newest, tonumber(scope[5]), seen, lengths}
 """
 )
 
