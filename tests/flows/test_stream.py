@@ -15,9 +15,12 @@ from flows.wiring.compacting import compacted
 from fradect.adapters.event_log import EventLog
 from fradect.adapters.shared_sql import SqlMeasurements, open_shared
 from fradect.adapters.state_sqlite import SqliteState
+from fradect.adapters.states import open_state
 from fradect.errors import Conflict, InvalidInput
 from serving.metrics import Metrics
 from tests.adapters.factories_import import MAPPING, row, rows, write_csv
+from tests.stream.factories_stream import message, verdict
+from tests.stream.mock_kafka import mock_kafka
 
 FRADECT = str(Path(sys.executable).parent / "fradect")
 WHOSE = ("shop", "ecommerce")
@@ -63,6 +66,21 @@ def test_stream_import_and_stream_again_share_one_line_of_numbers(home: Path, in
     state.close()
 
 
+def test_a_live_state_that_machines_share(
+    home: Path, inbox: Path, tmp_path: Path, redis_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRADECT_STATE_URL", redis_db)
+    mapping = str(tmp_path / "shop.yaml")
+    put(inbox / "a.csv", *range(10))
+    stream(str(inbox), mapping, once=True)
+    report = ingest(str(write_csv(tmp_path / "more.csv", rows(*range(5, 15)))), mapping)
+    assert (report.accepted, report.already) == (5, 5)
+    state = open_state(redis_db)
+    assert (state.mark(*WHOSE).last_seq, state.confirmed(*WHOSE)) == (25, 10)
+    state.close()
+    assert logged(home)["t14"] == 25
+
+
 def test_the_lag_reaches_the_metrics_under_a_few_labels(home: Path, inbox: Path, tmp_path: Path) -> None:
     put(inbox / "a.csv", 1, 2)
     for _ in range(2):
@@ -75,6 +93,20 @@ def test_the_lag_reaches_the_metrics_under_a_few_labels(home: Path, inbox: Path,
     metrics = Metrics()
     metrics.measured.take(latest)
     assert 'fradect_stream_lag{partition="0",topic="inbox"} ' in metrics.text().decode()
+
+
+def test_kafka_by_its_url(home: Path, inbox: Path, tmp_path: Path) -> None:
+    with mock_kafka() as kafka:
+        kafka.topic("purchases"), kafka.topic("verdicts"), kafka.topic("purchases.dead")
+        kafka.send("purchases", [message(i, fraud="") for i in range(20)] + [b"{"])
+        kafka.send("verdicts", [verdict(3)])
+        url = f"kafka://{kafka.servers}/purchases?group=flow"
+        done = stream(url, str(tmp_path / "shop.yaml"), "verdicts", once=True)
+        assert (done.events, done.outcomes, done.dead) == (20, 1, 1)
+        assert len(kafka.read("purchases.dead")) == 1
+    state = SqliteState(home / "state.db")
+    assert state.mark(*WHOSE).confirmed_seq == 20
+    state.close()
 
 
 @pytest.mark.parametrize(
