@@ -113,6 +113,8 @@ def text_code(text: str) -> int:
 
 def outcome_rows(layout: EntityLayout, learnt: Learnt) -> bytes:
     """The outcome's rows, one for each source of its kind; empty when no window looks at it."""
+    if not layout.sources:
+        return b""
     cells: list[int] = []
     for place, ((kind, delay, tile), _) in enumerate(layout.sources):
         if kind == learnt.kind:

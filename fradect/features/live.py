@@ -64,9 +64,8 @@ class Reader:
         for feature in self._batch:
             found[feature.name] = batch_value(feature, snapshot)
         values = tuple([found[name] for name in self._names])
-        for name, value in zip(self._names, values, strict=True):
-            if value != value:  # noqa: PLR0124  NaN, at no cost of a call
-                missing.setdefault(name, "no value")
+        for name in [name for name in self._names if found[name] != found[name]]:  # NaN, at no cost of a call
+            missing.setdefault(name, "no value")
         return Vector(self._names, values, missing)
 
     def _read_windows(

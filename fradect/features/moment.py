@@ -80,7 +80,8 @@ class EntityReader:
             start = starts.get(one.length)
             if start is None:
                 start = starts[one.length] = bisect_right(times, asked.time - one.length)
-            out[one.name] = _filled(one, _EXACT[one.aggregate](one, columns, start, end - 1 if one.alone else end))
+            value = _EXACT[one.aggregate](one, columns, start, end - 1 if one.alone else end)
+            out[one.name] = one.empty if value != value and one.empty is not None else value  # noqa: PLR0124
         return True
 
     def _read_tiled(self, held: Held, asked: Asked, out: dict[str, float]) -> bool:
@@ -102,28 +103,30 @@ class EntityReader:
                 inside = spans.get(one.length)
                 if inside is None:
                     inside = spans[one.length] = _inside(tiles, block, rows, (now - one.length, now))
-                out[one.name] = _filled(one, _TILED[one.aggregate](one, inside))
+                value = _TILED[one.aggregate](one, inside)
+                out[one.name] = one.empty if value != value and one.empty is not None else value  # noqa: PLR0124
         return True
 
     def _read_outcomes(self, held: Held, asked: Asked, out: dict[str, float]) -> None:
         raw = [row for row in rows_of(held.outcomes, 4) if row[1] < asked.seq]
-        matured = list(rows_of(held.matured, 4))
+        matured = numbers_of(held.matured)
         for place, tile, asking in self._matured:
             now = asked.time // tile * tile if tile else asked.time
-            seen = [(at, 1, value) for at, _, source, value in raw if source == place and at <= now]
-            seen += [(at, count, total) for at, source, count, total in matured if source == place and at <= now]
-            seen.sort()
-            counts = list(accumulate([row[1] for row in seen], initial=0))
-            totals = list(accumulate([row[2] for row in seen], initial=0))
+            seen = sorted([(at, value) for at, _, source, value in raw if source == place and at <= now])
+            trues = list(accumulate([value for _, value in seen], initial=0))
+            of_source = matured
+            if len(self._matured) > 1:
+                of_source = [cell for row in rows_of(held.matured, 4) if row[1] == place for cell in row]
+            times, counts, totals = of_source[0::4], of_source[2::4], of_source[3::4]
+            end = bisect_right(times, now)
             for one in asking:
-                start = bisect_right(seen, (now - one.length, _PAST_ALL, 0))
-                count, total = counts[-1] - counts[start], totals[-1] - totals[start]
-                share = one.aggregate is Aggregate.SHARE
-                out[one.name] = _filled(one, _divided(total, count) if share else float(count))
-
-
-_PAST_ALL = 1 << 63
-"""More than any count: a place after every outcome of one moment."""
+                since = now - one.length
+                start, first = bisect_right(times, since), bisect_left(seen, (since + 1,))
+                count = sum(counts[start:end]) + len(seen) - first
+                value = float(count)
+                if one.aggregate is Aggregate.SHARE:
+                    value = _divided(sum(totals[start:end]) + trues[-1] - trues[first], count)
+                out[one.name] = one.empty if value != value and one.empty is not None else value  # noqa: PLR0124
 
 
 def _asking(layout: EntityLayout, feature: Feature, window: Window) -> _Asking:
@@ -134,10 +137,6 @@ def _asking(layout: EntityLayout, feature: Feature, window: Window) -> _Asking:
 
 def _source(window: Window) -> tuple[str, int, int] | None:
     return None if window.outcome is None else (window.outcome.value, window.delay, window.resolution)
-
-
-def _filled(one: _Asking, value: float) -> float:
-    return one.empty if one.empty is not None and value != value else value  # noqa: PLR0124  NaN, at no cost of a call
 
 
 Columns = Sequence[Sequence[int]]
