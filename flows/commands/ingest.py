@@ -28,15 +28,17 @@ def ingest(
 ) -> None:
     """Take events and outcomes from a stream as they come, into log and live state.
 
-    Events are JSON objects, one a message, or rows of Parquet, CSV and JSON-lines files; the mapping reads them as it
-    reads files for `fradect import`. What cannot be taken is tried five times and then goes to the topic
-    <topic>.dead, rows of files to quarantine, each with its reason; nothing else waits for it.
+    Events are JSON objects, one a message, or rows of Parquet, CSV and JSON-lines files.
+    The mapping reads them as it reads files for `fradect import`.
 
-    An outcome is {"event_id": "...", "kind": "fraud" or "return", "value": true, "known_at": "2026-01-31T12:00:00Z"}.
-    It may come before its event.
+    A message that cannot be taken is tried five times and then goes to the topic <topic>.dead.
+    A row of a file goes to quarantine. Each has its reason with it, and nothing else waits.
 
-    Where to go on is stored with the data, so stopping, by Ctrl-C, SIGTERM or a crash, loses nothing and doubles
-    nothing. Several processes of one group share the partitions.
+    An outcome may come before its event:
+    {"event_id": "t1", "kind": "fraud", "value": true, "known_at": "2026-01-31T12:00:00Z"}
+
+    Where to go on is stored with the data: stopping, by Ctrl-C, SIGTERM or a crash, loses and doubles nothing.
+    Several processes of one group share the partitions. More in docs/concepts/streams.md.
 
     [bold]fradect ingest --stream kafka://localhost:9092/purchases?outcomes=verdicts --mapping simulator[/bold]
 
