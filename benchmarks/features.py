@@ -76,7 +76,7 @@ def prepared(home: Path, scenario: Scenario) -> Ground:
     places = Places(home, MODULE.name, TENANT)
     build_snapshots(places, MODULE, CONTRACT)
     events = list(_events(home))
-    return Ground(places, events, (max(e.event_time for e in events) // DAY + 1) * DAY)
+    return Ground(places, events, max(e.event_time for e in events) // DAY * DAY)
 
 
 def _events(home: Path) -> Iterator[Event]:
