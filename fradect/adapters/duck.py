@@ -7,6 +7,8 @@ import duckdb
 
 MEMORY = "1GB"
 
+Duck = duckdb.DuckDBPyConnection
+
 
 def connect(folder: Path) -> duckdb.DuckDBPyConnection:
     """An in-memory database in UTC; what exceeds the memory limit goes to `folder`."""

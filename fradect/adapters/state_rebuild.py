@@ -12,10 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-import duckdb
 import pyarrow as pa
 
-from fradect.adapters.duck import connect, files, quoted
+from fradect.adapters.duck import Duck, connect, files, quoted
 from fradect.adapters.places import scratch
 from fradect.adapters.state_pack import EntityTables, TextCodes, pack
 from fradect.adapters.state_parts import KEPT, Filling, Mark, Progress, Rebuilt
@@ -95,7 +94,7 @@ class _LogFiles:
 class _Work:
     """One rebuild: what it reads, and what it has counted so far."""
 
-    def __init__(self, duck: duckdb.DuckDBPyConnection, layout: Layout, sources: Sources) -> None:
+    def __init__(self, duck: Duck, layout: Layout, sources: Sources) -> None:
         self._duck = duck
         self._layout = layout
         self._log = _LogFiles.under(sources.log)
@@ -217,7 +216,7 @@ def _value(name: str, kind: FieldType) -> str:
     return f"coalesce({quoted(name)}, {NOWHERE})::BIGINT" if kind is FieldType.PLACE else f"{quoted(name)}::VARCHAR"
 
 
-def _rows_of(asked: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+def _rows_of(asked: Duck) -> Iterator[tuple[Any, ...]]:
     while page := asked.fetchmany(_PAGE):
         yield from page
 
