@@ -31,12 +31,12 @@ def pipeline(source: str, mapping: str, until: str | None = None, trials: int = 
     """
     imported = ingest(source, mapping, until)
     validate(imported.module, imported.tenant)
-    return retrain(imported.module, imported.tenant, trials, seed)
+    return retrain(imported.module, imported.tenant, trials, seed, until)
 
 
-def retrain(module: str, tenant: str, trials: int = 12, seed: int = 7) -> Outcome:
-    """A new candidate from the log as it is, champion if its gates pass."""
-    materialise(module, tenant)
+def retrain(module: str, tenant: str, trials: int = 12, seed: int = 7, until: str | None = None) -> Outcome:
+    """A new candidate from the log as it is, champion if its gates pass. `until`: as `materialise`."""
+    materialise(module, tenant, until)
     release_id = train(module, tenant, trials, seed)
     evaluate(module, tenant, release_id, seed)
     promoted, reason = promote(module, tenant, release_id)
