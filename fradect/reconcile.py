@@ -6,7 +6,7 @@ up may be stored after all. Several processes may do this on one state at the sa
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import NamedTuple, Protocol
 
@@ -87,11 +87,12 @@ class Stored(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What was out of line."""
+    """What was out of line; `waiting`: arrivals that may still be stored."""
 
     withdrawn: int = 0
     applied: int = 0
     placed: int = 0
+    waiting: int = field(default=0, compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.withdrawn or self.applied or self.placed)
@@ -127,7 +128,7 @@ class Reconciler:
         pending = [one.seq for one in undecided if one.since > late]
         left = [one for one in waiting if one not in gone]
         applied += self._confirm(scope, left, min(pending, default=None))
-        return Repaired(len(gone), applied, placed)
+        return Repaired(len(gone), applied, placed, len(undecided) - len(gone))
 
     def _place(self, scope: tuple[str, str]) -> int:
         """Events that were decided without the live state take their numbers now."""

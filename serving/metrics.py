@@ -7,6 +7,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from fradect.ports import Measurement
+from fradect.reconcile import Repaired
 from fradect.types import Decision
 
 _SECONDS = (0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
@@ -54,8 +55,27 @@ class Metrics:
             registry=self.registry,
         )
         self._ready = Gauge("fradect_ready", "1 when every champion decides.", registry=self.registry)
+        self._repairs = self._counter(
+            "fradect_state_repairs_total", "Events by which live state and SQL differed, put right.", "module", "kind"
+        )
+        self._unconfirmed = Gauge(
+            "fradect_state_unconfirmed",
+            "Arrivals whose event is not stored yet.",
+            ("module",),
+            registry=self.registry,
+        )
         self.measured = Measured()
         self.registry.register(self.measured)
+
+    def compared(self, module: str, repaired: Repaired) -> None:
+        """Live state and SQL were brought into line; of several tenants the last one's gauge is shown."""
+        for kind, count in (
+            ("withdrawn", repaired.withdrawn),
+            ("applied", repaired.applied),
+            ("placed", repaired.placed),
+        ):
+            self._repairs.labels(module, kind).inc(count)
+        self._unconfirmed.labels(module).set(repaired.waiting)
 
     def decided(self, decision: Decision | None, module: str, seconds: float) -> None:
         """An answer left; `decision` is None when it was a stored one."""

@@ -159,6 +159,7 @@ class Service:
     def _reconcile(self) -> None:
         for module, tenant_id in self._champions.all():
             repaired = self._upkeep.reconcile(tenant_id, module)
+            self._metrics.compared(module, repaired)
             if repaired:
                 log.warning("live state of %s for %s: %s", module, tenant_id, repaired)
 

@@ -19,7 +19,7 @@ from serving.metrics import MEASURED
 from serving.openapi import document
 from serving.problems import TITLES
 from serving.wiring import Service
-from tests.factories_decision import body, toy_release
+from tests.factories_decision import body, purchase, toy_release
 from tests.serving.conftest import Client, promote, settings_of
 
 
@@ -87,6 +87,20 @@ def test_metrics_count_decisions_repeats_and_errors(client: Client) -> None:
     assert counted["fradect_feature_extraction_duration_seconds_count"] == 2
     assert [name for name in counted if name.startswith("fradect_model_predictions_total") and "scored" in name]
     assert counted["fradect_ready"] == 1
+
+
+def test_metrics_tell_how_live_state_and_ledger_agree(client: Client) -> None:
+    client.post(body("tx1"))
+    client.service._reconcile()
+    text = client.get("/metrics").text
+    assert 'fradect_state_unconfirmed{module="ecommerce"} 0.0' in text
+    assert 'fradect_state_repairs_total{kind="withdrawn",module="ecommerce"} 0.0' in text
+    client.service._state.arrive(purchase("left behind"))
+    client.service._state.withdraw(purchase("tx1"))
+    client.service._reconcile()
+    text = client.get("/metrics").text
+    assert 'fradect_state_unconfirmed{module="ecommerce"} 1.0' in text
+    assert 'fradect_state_repairs_total{kind="applied",module="ecommerce"} 0.0' in text, "what is confirmed stays"
 
 
 def test_paths_that_nobody_serves_make_no_series(client: Client) -> None:
