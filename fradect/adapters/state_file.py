@@ -49,12 +49,12 @@ _SELECT = f"SELECT {_COLUMNS} FROM held WHERE scope = ? AND entity = ? AND key =
 REPLACE = "INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE = "DELETE FROM held WHERE scope = ? AND entity = ? AND key = ?"
 _NUMBER = (
-    "UPDATE scopes SET last_seq = last_seq + 1, newest = max(newest, ?) WHERE id = ? AND digest = ? "
-    "RETURNING last_seq, newest, confirmed_seq"
+    "UPDATE scopes SET last_seq = last_seq + 1, newest = max(newest, ?1) WHERE id = ?2 AND digest = ?3 AND NOT EXISTS "
+    "(SELECT 1 FROM markers WHERE scope = ?2 AND event_id = ?4) RETURNING last_seq, newest, confirmed_seq"
 )
 _PLACE = (
-    "UPDATE scopes SET last_seq = max(last_seq, ?), newest = max(newest, ?) WHERE id = ? AND digest = ? "
-    "RETURNING ?, newest, confirmed_seq"
+    "UPDATE scopes SET last_seq = max(last_seq, ?5), newest = max(newest, ?1) WHERE id = ?2 AND digest = ?3 "
+    "AND NOT EXISTS (SELECT 1 FROM markers WHERE scope = ?2 AND event_id = ?4) RETURNING ?5, newest, confirmed_seq"
 )
 
 
@@ -174,15 +174,20 @@ class StateFile:
             seen[entity.entity] = self.held(scope, entity.entity, key)
         return seen
 
-    def number(self, scope: Scope, event_time: int, seq: int | None) -> tuple[int, int, int] | None:
-        """The event's number (a new one without `seq`), the newest time and the confirmed mark; None when another
-        process keeps the scope as another layout by now."""
-        digest = scope.layout.digest
+    def number(self, scope: Scope, event_id: str, event_time: int, seq: int | None) -> tuple[int, int, int] | None:
+        """The event's number (a new one without `seq`), the newest time and the confirmed mark; None when the event is
+        known, or the scope is kept as another layout by now."""
+        values = (event_time, scope.id, scope.layout.digest, raw(event_id))
         if seq is None:
-            found = self.db.execute(_NUMBER, (event_time, scope.id, digest)).fetchone()
+            found: tuple[int, int, int] | None = self.db.execute(_NUMBER, values).fetchone()
         else:
-            found = self.db.execute(_PLACE, (seq, event_time, scope.id, digest, seq)).fetchone()
-        return None if found is None else (found[0], found[1], found[2])
+            found = self.db.execute(_PLACE, (*values, seq)).fetchone()
+        return found
+
+    def is_kept(self, scope: Scope) -> bool:
+        """Whether the scope is still kept as the layout that it was adopted with."""
+        found = self.db.execute("SELECT digest FROM scopes WHERE id = ?", (scope.id,)).fetchone()
+        return bool(found and found[0] == scope.layout.digest)
 
     def mark(self, scope: Scope, event_id: str, place: tuple[int, int, int], digest: bytes) -> None:
         """Remember the event by its number, its time, and the newest time by then."""

@@ -70,12 +70,13 @@ class SqliteState:
         scope = self._adopted(event.tenant_id, event.module)
         made = drafts(scope.layout, event)
         with self._file.transaction():
-            return self._known(scope, event, made) or self._arrived(scope, event, made)
+            return self._arrived(scope, event, made) or self._known(scope, event, made)
 
     def read(self, event: Event, seq: int) -> Arrival:
         scope = self._adopted(event.tenant_id, event.module)
         made = drafts(scope.layout, event)
         with self._file.reading() as db:
+            self._still(scope)
             found = db.execute(
                 "SELECT newest FROM markers WHERE scope = ? AND event_id = ? AND seq = ?",
                 (scope.id, raw(event.event_id), seq),
@@ -89,6 +90,7 @@ class SqliteState:
     def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None:
         scope = self._adopted(tenant_id, module)
         with self._file.transaction() as db:
+            self._still(scope)
             found = db.execute(
                 "SELECT w.seq, w.keys FROM markers m JOIN waiting w ON w.scope = m.scope AND w.seq = m.seq "
                 "WHERE m.scope = ? AND m.event_id = ?",
@@ -107,10 +109,8 @@ class SqliteState:
         scope = self._adopted(event.tenant_id, event.module)
         made = drafts(scope.layout, event)
         with self._file.transaction():
-            known = self._known(scope, event, made)
-            if known is None:
-                known = self._arrived(scope, event, made) if seq is None else self._placed(scope, event, made, seq)
-            return known.seq
+            arrival = self._arrived(scope, event, made) if seq is None else self._placed(scope, event, made, seq)
+            return (arrival or self._known(scope, event, made)).seq
 
     def apply_many(self, events: Sequence[Event]) -> list[int]:
         numbers: list[int] = []
@@ -215,21 +215,30 @@ class SqliteState:
             raise not_adopted(tenant_id, module)
         return scope
 
-    def _known(self, scope: Scope, event: Event, made: Sequence[Draft]) -> Arrival | None:
+    def _still(self, scope: Scope) -> None:
+        """Call in a transaction, before what is read or written by the layout."""
+        if not self._file.is_kept(scope):
+            del self._scopes[scope.tenant_id, scope.module]
+            raise superseded(scope.tenant_id, scope.module)
+
+    def _known(self, scope: Scope, event: Event, made: Sequence[Draft]) -> Arrival:
         """The first arrival of this id, seen again."""
-        found = self._file.db.execute(
+        self._still(scope)
+        seq, time_of_first, newest, digest = self._file.db.execute(
             "SELECT seq, time, newest, digest FROM markers WHERE scope = ? AND event_id = ?",
             (scope.id, raw(event.event_id)),
         ).fetchone()
-        if found is None:
-            return None
-        seq, time_of_first, newest, digest = found
         if digest and digest != fingerprint(made):
             raise other_fields(event)
         return Arrival(seq, time_of_first, newest, self._file.seen(scope, made), scope.layout.digest)
 
-    def _arrived(self, scope: Scope, event: Event, made: Sequence[Draft]) -> Arrival:
-        seq, newest, confirmed = self._numbered(scope, event, made, None)
+    def _arrived(self, scope: Scope, event: Event, made: Sequence[Draft]) -> Arrival | None:
+        """None when the event is known."""
+        place = self._file.number(scope, event.event_id, event.event_time, None)
+        if place is None:
+            return None
+        seq, newest, confirmed = place
+        self._file.mark(scope, event.event_id, (seq, event.event_time, newest), fingerprint(made))
         self._file.wait(scope, seq, event.event_id, self.now(), made)
         held = self._file.append(scope, made, seq)
         for entity, key, _ in made:
@@ -239,27 +248,22 @@ class SqliteState:
                 self._file.replace(scope, entity.entity, key, settled)
         return Arrival(seq, event.event_time, newest, held, scope.layout.digest)
 
-    def _placed(self, scope: Scope, event: Event, made: Sequence[Draft], seq: int) -> Arrival:
-        """An event of the log under its number, among those that came after it."""
-        _, newest, _ = self._numbered(scope, event, made, seq)
+    def _placed(self, scope: Scope, event: Event, made: Sequence[Draft], seq: int) -> Arrival | None:
+        """An event of the log under its number, among those that came after it; None when it is known."""
+        place = self._file.number(scope, event.event_id, event.event_time, seq)
+        if place is None:
+            return None
+        self._file.mark(scope, event.event_id, (seq, event.event_time, place[1]), fingerprint(made))
         number = seq.to_bytes(8, "little")
         for entity, key, row in made:
             held = inserted(entity, self._file.held(scope, entity.entity, key), numbered(row, number), seq)
             self._file.replace(scope, entity.entity, key, held)
-        return Arrival(seq, event.event_time, newest, {})
-
-    def _numbered(self, scope: Scope, event: Event, made: Sequence[Draft], seq: int | None) -> tuple[int, int, int]:
-        place = self._file.number(scope, event.event_time, seq)
-        if place is None:
-            del self._scopes[scope.tenant_id, scope.module]
-            raise superseded(scope.tenant_id, scope.module)
-        marker = (place[0], event.event_time, place[1])
-        self._file.mark(scope, event.event_id, marker, fingerprint(made))
-        return place
+        return Arrival(seq, event.event_time, place[1], {})
 
     def _learn(self, learnt: Learnt) -> None:
         event = learnt.event
         scope = self._adopted(event.tenant_id, event.module)
+        self._still(scope)
         rows = [(entity, outcome_rows(entity, learnt)) for entity in scope.layout.entities]
         told = [(entity, key, row) for entity, row in rows if row and (key := key_of(entity, event)) is not None]
         fresh = self._file.db.execute(
@@ -276,6 +280,7 @@ class SqliteState:
             )
 
     def _confirm(self, scope: Scope, seq: int) -> None:
+        self._still(scope)
         db = self._file.db
         db.execute("UPDATE scopes SET confirmed_seq = max(confirmed_seq, ?) WHERE id = ?", (seq, scope.id))
         db.execute("DELETE FROM waiting WHERE scope = ? AND seq <= ?", (scope.id, seq))

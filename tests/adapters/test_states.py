@@ -185,8 +185,20 @@ def test_another_layout_starts_empty_but_goes_on_counting(state: States, opener:
     assert other.mark(*SCOPE).log_seq == -1, "it must be built"
     assert other.mark(*SCOPE).confirmed_seq == 0
     assert other.arrive(purchase("a")).seq == 2
-    with pytest.raises(Unavailable, match="another contract"):
-        state.arrive(purchase("b"))
+    steps: tuple[Callable[[States], object], ...] = (
+        lambda state: state.arrive(purchase("b")),
+        lambda state: state.arrive(purchase("a")),
+        lambda state: state.apply(purchase("b"), 7),
+        lambda state: state.learn([Learnt(purchase("a"), "fraud", True, NOON, 5)]),
+        lambda state: state.confirm(*SCOPE, 2),
+        lambda state: state.withdraw(purchase("a")),
+    )
+    for step in steps:
+        late = opener()
+        vars(late)["_scopes"] = dict(vars(state)["_scopes"])  # as a process that was started before
+        with pytest.raises(Unavailable, match="another contract"):
+            step(late)
+    assert [w.seq for w in other.unconfirmed(*SCOPE)] == [2]
     assert other.adopt("demo", layout_of(MODULE, HANDBOOK)), "what is there is of this layout"
 
 
