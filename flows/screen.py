@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # a screen must not load the packages behind what it shows
     from flows.monitor import DriftFound
     from flows.pipeline import Outcome
     from flows.replay import Replayed
+    from flows.skew import SkewFound
     from flows.wiring.intake import ImportReport
     from fradect.simulate import Summary
 
@@ -163,6 +164,22 @@ def replayed(found: "Replayed", json: Path | None, page: Path | None) -> None:
     console.print(Text(answer(report), style="green" if report.equal else "red"))
     if page is not None:
         console.print(f"Report: {page}")
+    leave_json(json, report.figures)
+
+
+def skewed(found: "SkewFound", json: Path | None) -> None:
+    """What was compared and what differs, by feature where something does."""
+    report, console = found.report, Console()
+    console.print(f"{report.decisions:,} of {found.decisions:,} decisions of the last day recomputed from the log")
+    console.print(table("", ("", ""), [(name, f"{count:,}") for name, count in report.figures.items()]))
+    wrong = [
+        (name, *(f"{count:,}" for count in (one.mismatch, one.missing, one.extra)))
+        for name, one in report.by_feature.items()
+        if one.mismatch or one.missing or one.extra
+    ]
+    if wrong:
+        console.print(table("Features that differ", ("feature", "mismatches", "missing", "extra"), wrong))
+    console.print(f"Report: {found.page}")
     leave_json(json, report.figures)
 
 

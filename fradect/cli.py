@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Command] = {
     "score": Command("serving.commands.score:score", "Send one purchase to the running service and show its decision."),
     "state": Command("flows.commands.state:app", "What the live state holds; make it anew from what is stored."),
     "drift": Command("flows.commands.drift:drift", "Compare live traffic with what the champion was trained on."),
+    "skew": Command("flows.commands.skew:skew", "Recompute the features that decisions were made with, from the log."),
     "release": Command("flows.commands.release:app", "List releases, or show one: parts, metrics, verdicts."),
     "demo": Command("flows.commands.demo:demo", "The whole story on one screen; `make demo` calls it."),
 }
