@@ -139,6 +139,7 @@ def s3(s3_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("FRADECT_S3_ENDPOINT", s3_server.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access.key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.access.secret)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     s3_server.mend()
     yield s3_server
     s3_server.mend()

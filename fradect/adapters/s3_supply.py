@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from fradect.adapters.objects_s3 import S3Objects
+from fradect.adapters.object_stores import VersionedStore, open_s3
 from fradect.adapters.places import publishing
 from fradect.adapters.sources import ENDINGS, Source
 from fradect.adapters.supply import Supplied
@@ -109,15 +109,15 @@ def _held(lock: Path, way: int) -> Iterator[None]:
         os.close(handle)
 
 
-def _found(url: S3Url, access: S3Access, tables: set[str]) -> tuple[S3Objects, list[ObjectFacts]]:
+def _found(url: S3Url, access: S3Access, tables: set[str]) -> tuple[VersionedStore, list[ObjectFacts]]:
     """The store below the path, and what it holds; of a single object the store around it."""
     folder, _, name = url.path.rpartition("/")
     if name.endswith(ENDINGS):
-        around = S3Objects(S3Url(url.bucket, folder), access)
+        around = open_s3(S3Url(url.bucket, folder), access)
         alone = [facts for facts in around.list(name) if facts.key == name]
         if alone:
             return around, alone
-    below = S3Objects(url, access)
+    below = open_s3(url, access)
     found = [facts for facts in below.list("") if _is_data(facts.key) and facts.key not in tables]
     if not found:
         raise InvalidInput(f"{below.url} holds no file that ends in {', '.join(ENDINGS)}")

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from fradect.adapters import s3_wire
 from fradect.adapters.compaction import Compacted, Compaction, compact
 from fradect.adapters.compaction_marks import unmark
 from fradect.adapters.importing import ImportOptions, import_path
@@ -21,11 +20,6 @@ from tests.factories_s3 import S3Server
 from tests.stream.factories_stream import message, open_shop, verdict
 
 KEY = (("  email: email\n  phone: phone\n", ""), ("ignore: [junk]", "ignore: [junk, email, phone]"))
-
-
-@pytest.fixture(autouse=True)
-def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_wire, "PAUSE", 0.0)
 
 
 def bring(home: Path, *numbers: int, first_seq: int | None = None) -> None:

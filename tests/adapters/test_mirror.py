@@ -8,18 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fradect.adapters import s3_wire
 from fradect.adapters.mirror import MANIFEST, FileFacts, Manifest, Mirror
 from fradect.adapters.objects_folder import FolderObjects
 from fradect.errors import Refused, Unavailable
 from tests.factories_s3 import S3Server
 
 SHELF = "evidence/rel_1"
-
-
-@pytest.fixture(autouse=True)
-def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_wire, "PAUSE", 0.0)
 
 
 def write(mirror: Mirror, files: dict[str, bytes]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fradect.adapters import objects_s3, s3_wire
+from fradect.adapters import objects_s3
 from fradect.adapters.mirror import Mirror
 from fradect.adapters.object_stores import open_store
 from fradect.adapters.objects_folder import FolderObjects
@@ -54,6 +54,34 @@ def test_a_file_goes_there_and_back(store: ObjectStore, tmp_path: Path, monkeypa
         assert (tmp_path / "back").read_bytes() == raw[:size]
     with pytest.raises(NotFound):
         store.download("other", tmp_path / "back")
+
+
+def test_the_parts_of_an_upload_that_fails_are_taken_back(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects_s3, "PART", 5 << 20)
+    store = s3.store()
+
+    def full(environ: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+        return refusal("507 Full", "StorageFull") if "partNumber=2" in environ["QUERY_STRING"] else ask()
+
+    s3.alter = full
+    with pytest.raises(Unavailable, match="507 StorageFull"):
+        store.upload("file", io.BytesIO(bytes(11 << 20)))
+    assert s3.asked[-1][0] == "DELETE"
+    s3.mend()
+    assert not list(store.list(""))
+
+
+def test_a_server_may_pause_while_it_takes_a_content(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects_s3, "CONNECT", 0.1)
+    store = s3.store()
+
+    def pausing(environ: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+        time.sleep(0.5)
+        return ask()
+
+    s3.alter = pausing
+    store.upload("file", io.BytesIO(bytes(15 << 20)))
+    assert [method for method, _ in s3.asked[1:]] == ["PUT"]
 
 
 def test_a_version_is_replaced_once(store: ObjectStore) -> None:
@@ -161,21 +189,63 @@ def test_errors_say_what_is_wrong_and_hold_no_secret(s3: S3Server) -> None:
             InvalidInput,
             "AWS_REGION=eu-west-3",
         ),
+        (refusal("301 Moved", "PermanentRedirect", ("location", "http://127.0.0.1:9/")), InvalidInput, "AWS_REGION$"),
+        (refusal("307 Moved", "Moved", ("x-amz-bucket-region", "h/?")), InvalidInput, "AWS_REGION$"),
         (refusal("418 Teapot", "Tea"), Refused, "answers GET with 418 Tea"),
         (("200 OK", [("content-length", "5")], b"hello"), Refused, "does not answer like S3"),
+        (("200 OK", [("content-length", "7")], b"<html/>"), Refused, "does not answer like S3"),
         (refusal("503 Slow Down", "SlowDown"), Unavailable, "503 SlowDown"),
     ]
     store = s3.store()
     for answer, kind, words in cases:
         s3.alter = lambda _environ, _ask, answer=answer: answer
+        s3.asked.clear()
         with pytest.raises(kind, match=words) as caught:
             list(store.list(""))
         assert SECRET not in str(caught.value)
+        assert len(s3.asked) == (3 if kind is Unavailable else 1)  # no redirect is followed
     s3.mend()
     for ask in (lambda: list(s3.store("no-such-bucket").list("")), lambda: s3.store("no-such-bucket").read("x")):
         with pytest.raises(NotFound, match=f"s3://no-such-bucket: there is no such bucket at {s3.url}"):
             ask()
     assert SECRET not in repr(s3.access)
+
+
+def test_an_answer_without_a_version_is_no_s3s(s3: S3Server) -> None:
+    s3.alter = lambda _environ, _ask: ("200 OK", [("content-length", "2")], b"{}")
+    with pytest.raises(Refused, match="does not answer like S3"):
+        s3.store("bucket").read("manifest.json")
+
+
+def test_a_key_that_a_url_would_shorten_is_refused(s3: S3Server) -> None:
+    with pytest.raises(InvalidInput, match=r"'\.\.'"):
+        s3.store("bucket").read("a/../b")
+    assert s3.asked == []
+
+
+def test_who_asks_comes_from_our_settings_alone(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("[profile other]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = x\nregion = eu-west-9\n")
+    elsewhere = {"CONFIG_FILE": str(config), "PROFILE": "absent", "ENDPOINT_URL": "http://127.0.0.1:9"}
+    elsewhere |= {"CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9", "MAX_ATTEMPTS": "9", "DEFAULTS_MODE": "auto"}
+    for name, value in elsewhere.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    signed: list[str] = []
+
+    def note(environ: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+        signed.append(environ.get("HTTP_AUTHORIZATION", ""))
+        return ask()
+
+    s3.alter = note
+    with caplog.at_level("DEBUG"):
+        S3Objects(S3Url("bucket", ""), S3Access(s3.url, "eu-west-3", "AKIATEST", SECRET, "token-" + SECRET)).delete("x")
+    assert "Credential=AKIATEST/" in signed[0]
+    assert "/eu-west-3/s3/" in signed[0]
+    assert SECRET not in caplog.text
+    S3Objects(S3Url("bucket", ""), S3Access(endpoint=s3.url)).delete("x")
+    assert signed[1:] == [""]
 
 
 def test_unsigned_requests_that_are_denied_say_so(s3: S3Server) -> None:
@@ -195,11 +265,12 @@ def test_an_endpoint_that_is_away_is_told_within_seconds() -> None:
         assert time.perf_counter() - started < 10
 
 
-def test_an_endpoint_that_never_answers_is_given_up() -> None:
+def test_an_endpoint_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects_s3, "SILENCE", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        wire = s3_wire.Wire("bucket", S3Access(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        store = S3Objects(S3Url("bucket", ""), S3Access(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}"))
         with pytest.raises(Unavailable, match="cannot be reached"):
-            wire.send(s3_wire.Ask("GET", "x", patience=0.05))
+            store.read("x")
 
 
 @pytest.mark.parametrize(
@@ -221,9 +292,17 @@ def test_an_endpoint_is_a_scheme_and_a_host(endpoint: str) -> None:
     assert "pw" not in str(caught.value)
 
 
-def test_half_a_pair_of_credentials_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="go together"):
-        open_store("s3://bucket", S3Access(key_id="only"))
+@pytest.mark.parametrize(
+    ("access", "words"),
+    [
+        (S3Access(key_id="only"), "go together"),
+        (S3Access(region="no region"), "AWS_REGION"),
+        (S3Access(ca_bundle="/absent.pem"), "AWS_CA_BUNDLE"),
+    ],
+)
+def test_settings_that_cannot_be_right_are_refused(access: S3Access, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        open_store("s3://bucket", access)
 
 
 def test_a_path_and_a_file_url_are_folders(tmp_path: Path) -> None:
@@ -231,7 +310,8 @@ def test_a_path_and_a_file_url_are_folders(tmp_path: Path) -> None:
     assert shown("https://user:secret@host/x") == "https://host/x"
 
 
-def test_amazons_own_endpoint_has_the_bucket_in_its_name() -> None:
+def test_amazons_own_endpoint_has_the_bucket_in_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # read by our settings, never by the client itself
     assert "https://bucket.s3.eu-west-3.amazonaws.com" in open_store("s3://bucket/x", S3Access(region="eu-west-3")).url
     assert "https://s3.eu-west-3.amazonaws.com" in open_store("s3://dotted.bucket", S3Access(region="eu-west-3")).url
 
@@ -240,4 +320,3 @@ def test_amazons_own_endpoint_has_the_bucket_in_its_name() -> None:
 def _at_once_and_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(s3_wire, "PAUSE", 0.0)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from fradect.adapters import s3_wire
 from fradect.adapters.mirror import Mirror
 from fradect.adapters.objects_folder import FolderObjects
 from fradect.adapters.releases_folder import ReleasesFolder
@@ -16,11 +15,6 @@ from tests.factories_decision import toy_release
 from tests.factories_s3 import S3Server
 
 FIRST, SECOND, THIRD = (toy_release(review=review) for review in (300, 400, 500))
-
-
-@pytest.fixture(autouse=True)
-def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_wire, "PAUSE", 0.0)
 
 
 @pytest.fixture

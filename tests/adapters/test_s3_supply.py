@@ -6,18 +6,12 @@ from typing import Any
 
 import pytest
 
-from fradect.adapters import s3_wire
 from fradect.adapters.importing import ImportOptions, ImportReport, import_from, import_path
 from fradect.adapters.objects_s3 import S3Objects
 from fradect.adapters.s3_supply import spooled
 from fradect.errors import Conflict, InvalidInput, NotFound, Refused, Unavailable
 from tests.adapters.factories_import import events, quarantined, row, rows, rules, snapshot, write_csv, write_parquet
 from tests.factories_s3 import Answer, S3Server
-
-
-@pytest.fixture(autouse=True)
-def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_wire, "PAUSE", 0.0)
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ DOORS = {
     "bentoml": {"serving/service.py"},
     "optuna": {"training/tune.py"},
     "evidently": {"monitoring/drift.py"},
+    "boto3": {"fradect/adapters/objects_s3.py"},
+    "botocore": {"fradect/adapters/objects_s3.py"},
     # The stores name its types; the benchmark has it as a peer.
     "duckdb": {
         "fradect/adapters/duck.py",
@@ -34,6 +36,8 @@ DOORS = {
         "benchmarks/windows.py",
     },
 }
+
+AMAZON = {"boto3", "botocore"}
 
 
 def _functions(path: Path) -> Iterator[tuple[str, int]]:
@@ -93,12 +97,23 @@ def test_nothing_is_ever_unpickled() -> None:
 
 
 def test_help_is_instant_because_it_imports_no_heavy_package() -> None:
-    code = "import sys, fradect.cli; fradect.cli.build(None); print(*{m.split('.')[0] for m in sys.modules})"
-    loaded = set(
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    )
+    loaded = _loaded_by("import fradect.cli; fradect.cli.build(None)")
     heavy = {"feast", "mlflow", "prefect", "evidently", "great_expectations", "xgboost", "optuna", "pandas", "numpy"}
-    assert not heavy & loaded
+    assert not (heavy | AMAZON) & loaded
+
+
+def test_amazons_client_is_loaded_where_a_url_is_s3_and_nowhere_else() -> None:
+    roots = "import serving.wiring, serving.service, flows.wiring.storage, flows.wiring.intake\n"
+    roots += "from fradect.adapters.object_stores import S3Access, open_store\n"
+    assert not AMAZON & _loaded_by(f"{roots}open_store('/tmp', S3Access())")
+    assert _loaded_by(f"{roots}open_store('s3://bucket', S3Access())") >= AMAZON
+
+
+def _loaded_by(code: str) -> set[str]:
+    """Packages in memory when a new process has run that."""
+    code += "\nimport sys; print(*{m.split('.')[0] for m in sys.modules})"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(ended.stdout.split())
 
 
 def test_the_lock_has_hashes_and_names_no_registry() -> None:

@@ -15,7 +15,6 @@ from flows.materialise import materialise
 from flows.train import train
 from flows.wiring import workshop
 from flows.wiring.storage import working
-from fradect.adapters import s3_wire
 from fradect.errors import InvalidInput, NotFound, Refused, Unavailable
 from fradect.settings import Settings
 from fradect.types import Verdict
@@ -25,7 +24,6 @@ from tests.factories_s3 import S3Server
 @pytest.fixture
 def machine(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     """Makes this process one of several machines with a home each and one store."""
-    monkeypatch.setattr(s3_wire, "PAUSE", 0.0)
     monkeypatch.setenv("FRADECT_STORE_URL", f"s3://{s3.bucket()}/fradect")
 
     def become(name: str) -> Path:

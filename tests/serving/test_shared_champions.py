@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from fradect.adapters import s3_wire
 from fradect.adapters.importing import import_path
 from fradect.adapters.mirror import Mirror
 from fradect.adapters.releases_shared import SharedReleases
@@ -21,8 +20,7 @@ FIRST, SECOND = toy_release("ecommerce/handbook"), toy_release("ecommerce/handbo
 
 
 @pytest.fixture
-def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(s3_wire, "PAUSE", 0.0)
+def bucket(s3: S3Server) -> str:
     return s3.bucket()
 
 
