@@ -46,6 +46,7 @@ lint: setup ## Style, types and import contracts
 
 bench: setup ## Benchmarks, each against its peer and its limit
 	@$(BIN)/python -m benchmarks.windows
+	@$(BIN)/python -m benchmarks.features
 	@$(BIN)/python -m benchmarks.handbook
 
 flows: setup ## A local Prefect server (http://127.0.0.1:4200) that serves every deployment

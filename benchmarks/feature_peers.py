@@ -7,7 +7,6 @@ what our own read must fetch for an event, in one pipeline or one statement each
 
 import contextlib
 import io
-import itertools
 import sqlite3
 import struct
 import warnings
@@ -25,7 +24,7 @@ from feast.types import Float64
 from fradect.adapters.feast_format import CUSTOMERS, entity_key, field_name
 from fradect.adapters.online_address import RedisAddress, address_of
 from fradect.features.contract import Contract, Kind
-from fradect.features.held import Held, Seen
+from fradect.features.held import Held
 from fradect.modules.declaration import Module
 from fradect.types import Event, Vector
 
@@ -126,12 +125,6 @@ class RawRedis:
         for (entity, key), held in case.held.items():
             self._client.set(f"raw:{entity}:{key}", packed(held))
 
-    def live(self, event: Event) -> Seen:
-        """What the event's entities hold."""
-        keys = self._case.keys(event)
-        values: Any = self._client.mget([f"raw:{entity}:{key}" for entity, key in keys])
-        return {entity: unpacked(raw) for (entity, _), raw in zip(keys, values, strict=True)}
-
     def all(self, event: Event) -> object:
         """Live and batch in one pipeline, looked at by nobody."""
         key: Any = entity_key(str(event.fields[self._case.module.entities["customer"]])) + self._project
@@ -159,10 +152,6 @@ class RawSqlite:
         self._of_keys = " UNION ALL ".join([of_key] * len(case.contract.entities))
         self._of_customer = f'SELECT feature_name, value, event_ts FROM "{project}_{CUSTOMERS}" WHERE entity_key = ?'  # noqa: S608
 
-    def live(self, event: Event) -> Seen:
-        """What the event's entities hold."""
-        return {entity: unpacked(raw) for entity, raw in self._rows(event)}
-
     def all(self, event: Event) -> object:
         """Live and batch in one statement each, looked at by nobody."""
         customer = entity_key(str(event.fields[self._case.module.entities["customer"]]))
@@ -178,11 +167,6 @@ _LENGTHS = struct.Struct("<5I")
 def packed(held: Held) -> bytes:
     parts = (held.rows, held.fresh, held.tiles, held.outcomes, held.matured)
     return _LENGTHS.pack(*map(len, parts)) + b"".join(parts)
-
-
-def unpacked(raw: bytes) -> Held:
-    ends = [*itertools.accumulate(_LENGTHS.unpack_from(raw), initial=_LENGTHS.size)]
-    return Held(*(raw[start:end] for start, end in itertools.pairwise(ends)))
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,19 @@ from benchmarks.feature_peers import Case, RawRedis, RawSqlite, Read, feast_peer
 from fradect.adapters.event_log import EventLog
 from fradect.adapters.feast_online import OnlineSnapshots
 from fradect.adapters.feast_store import FeastStore
+from fradect.adapters.history_store import build_features
 from fradect.adapters.importing import import_path
 from fradect.adapters.places import Places
+from fradect.adapters.replay_source import ReplaySource
 from fradect.adapters.snapshot_store import build_snapshots
+from fradect.adapters.state_parts import Rebuilt
+from fradect.adapters.state_rebuild import rebuild
+from fradect.adapters.state_scratch import scratch_state
+from fradect.adapters.states import States, open_state
+from fradect.adapters.training_store import training_set
 from fradect.features.contract import Kind
-from fradect.features.held import Held, Seen, append, is_due, records, settle
-from fradect.features.layout import Layout, layout_of
-from fradect.features.live import Reader, View
+from fradect.features.live import Reader
+from fradect.features.replay import LivePath, replay
 from fradect.mapping import load_mapping
 from fradect.modules import contract_of, module_of
 from fradect.settings import PROJECT
@@ -92,19 +98,6 @@ def _plain(column: pa.Array) -> pa.Array:
     return column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
 
 
-def kept(layout: Layout, events: Sequence[Event], confirmed: int) -> dict[tuple[str, str], Held]:
-    """What the live state holds after these events, by entity and key; those up to a number are settled."""
-    held: dict[tuple[str, str], Held] = {}
-    newest = 0
-    for seq, event in enumerate(events, 1):
-        newest = max(newest, event.event_time)
-        for entity, key, row in records(layout, event, seq):
-            now = append(entity, held.get((entity.entity, key), Held()), row)
-            due = is_due(entity, now, newest, min(seq, confirmed))
-            held[entity.entity, key] = settle(entity, now, newest, min(seq, confirmed)) if due else now
-    return held
-
-
 @contextmanager
 def redis_server(folder: Path) -> Iterator[str]:
     """A Redis of our own, gone at the end: its URL."""
@@ -133,32 +126,64 @@ def _await(port: int) -> None:
     raise SystemExit("redis-server did not start")
 
 
-def ours(url: str, ground: Ground, live: Callable[[Event], Seen]) -> Callable[[Event], Vector]:
-    """What a decision does: the entities' bytes and the customer's snapshot read, the vector computed."""
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A live state with every event before the probes rebuilt from the log, and the probes arrived.
+
+    `recorded`: microseconds of a probe's arrival, the median.
+    """
+
+    state: States
+    reader: Reader
+    seqs: Mapping[str, int]
+    rebuilt: Rebuilt
+    recorded: float
+
+
+@contextmanager
+def lived(url: str, ground: Ground) -> Iterator[Live]:
+    """The live state that a service would have at this URL."""
     reader = Reader(MODULE, CONTRACT)
-    snapshots = OnlineSnapshots(url, ground.places, MODULE, CONTRACT)
     seqs = {event.event_id: seq for seq, event in enumerate(ground.events, 1)}
+    first = seqs[ground.probes[0].event_id]
+    state = open_state(url)
+    try:
+        rebuilt = rebuild(state, TENANT, reader.layout, ground.places.log, until_seq=first - 1)
+        taken = []
+        for event in ground.events[first - 1 :]:
+            begun = time.perf_counter_ns()
+            state.arrive(event)
+            taken.append(time.perf_counter_ns() - begun)
+        yield Live(state, reader, seqs, rebuilt, statistics.median(taken) / 1000)
+    finally:
+        state.close()
+
+
+def ours(url: str, ground: Ground, live: Live) -> Callable[[Event], Vector]:
+    """What a decision does: the entities' bytes and the customer's snapshot read, the vector computed."""
+    snapshots = OnlineSnapshots(url, ground.places, MODULE, CONTRACT)
 
     def read(event: Event) -> Vector:
-        view = View(seqs[event.event_id], event.event_time, live(event))
-        return reader.vector(event, view, snapshots.read(event))
+        view = live.state.read(event, live.seqs[event.event_id]).view
+        return live.reader.vector(event, view, snapshots.read(event))
 
     return read
 
 
-def contest(url: str, ground: Ground, case: Case, folder: Path) -> dict[str, Read]:
+def contest(url: str, ground: Ground, live: Live, folder: Path) -> dict[str, Read]:
     """Who reads from this store."""
     feast = FeastStore(ground.places, CONTRACT, url)
     feast.apply()
     feast.materialise(ground.until)
     project = ground.places.feast.name
+    read = ours(url, ground, live)
+    held = {(entity, key): held for entity, key, held in live.state.dump(TENANT, MODULE.name)}
+    case = Case(MODULE, CONTRACT, ground.probes, [read(event) for event in ground.probes], held)
     raw: RawRedis | RawSqlite
     if url.startswith("redis"):
         raw = RawRedis(case, url, project)
     else:
         raw = RawSqlite(case, folder, ground.places.feast / "online.db", project)
-    read = ours(url, ground, raw.live)
-    case = replace(case, vectors=[read(event) for event in case.probes])
     peer = feast_peer(case, url, folder)
     _same_answers(case, peer)
     return {"ours": read, "feast": peer, "raw": raw.all}
@@ -198,39 +223,71 @@ def _median(read: Read, probes: Sequence[Event]) -> float:
     return statistics.median(taken) / 1000
 
 
-def run(scenario: Scenario, folder: Path, console: Console) -> dict[str, dict[str, float]]:
-    """Microseconds by store and contender."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Microseconds of a read by store and contender, and of an arrival by store; events a second of the rest."""
+
+    reads: Mapping[str, Mapping[str, float]]
+    recorded: Mapping[str, float]
+    replay_per_s: float
+    rebuild_per_s: float
+
+
+def run(scenario: Scenario, folder: Path, console: Console) -> Found:
+    """Everything, store by store."""
     with console.status("simulating and importing"):
         ground = prepared(folder / "home", scenario)
-    probes = ground.probes
-    first = next(seq for seq, event in enumerate(ground.events, 1) if event.event_id == probes[0].event_id)
-    with console.status("live state"):
-        case = Case(MODULE, CONTRACT, probes, (), kept(layout_of(MODULE, CONTRACT), ground.events, first - 1))
-    found: dict[str, dict[str, float]] = {}
+    reads: dict[str, dict[str, float]] = {}
+    recorded: dict[str, float] = {}
+    rebuilds: dict[str, float] = {}
     with redis_server(folder) as url:
-        for store, address in (("Redis", url), ("SQLite", f"sqlite:///{ground.places.home}")):
+        for store, address in (("Redis", url), ("SQLite", f"sqlite:///{folder / 'live.db'}")):
             (folder / store).mkdir()
-            with console.status(store):
-                found[store] = measured(contest(address, ground, case, folder / store), probes)
-    return found
+            with console.status(store), lived(address, ground) as live:
+                online = url if store == "Redis" else f"sqlite:///{ground.places.home}"
+                reads[store] = measured(contest(online, ground, live, folder / store), ground.probes)
+                recorded[store], rebuilds[store] = live.recorded, live.rebuilt.events / live.rebuilt.seconds
+    with console.status("replaying"):
+        return Found(reads, recorded, replayed(ground), min(rebuilds.values()))
 
 
-def figures(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """What the limits are about; against Feast, the store where we are worse."""
+def replayed(ground: Ground) -> float:
+    """Events a second of `fradect replay` on SQLite, from the middle of the log on, comparing every feature."""
+    built = build_features(ground.places, MODULE, CONTRACT)
+    training_set(ground.places, MODULE, CONTRACT)
+    reader = Reader(MODULE, CONTRACT)
+    source = ReplaySource(ground.places, MODULE, CONTRACT, reader.layout, TENANT)
+    first, last = source.bounds()
+    between = source.between((first + last) // 2, last + 1)
+    with scratch_state(ground.places.home, TENANT, MODULE.name) as used:
+        rebuild(used.state, TENANT, reader.layout, ground.places.log, until_seq=between.first - 1)
+        path = LivePath(used.state, reader, source.snapshots(), between.first - 1, used.together)
+        begun = time.perf_counter()
+        report = replay(path, source.stretch(between))
+    if not report.equal or not built.rows:
+        raise SystemExit(f"live differs from history: {report.figures}")
+    return report.events / (time.perf_counter() - begun)
+
+
+def figures(found: Found) -> dict[str, float]:
+    """What the limits are about; against Feast and for rebuilds, the store where we are worse."""
     return {
-        "raw_ratio": found["Redis"]["ours"] / found["Redis"]["raw"],
-        "feast_ratio": max(one["ours"] / one["feast"] for one in found.values()),
+        "raw_ratio": found.reads["Redis"]["ours"] / found.reads["Redis"]["raw"],
+        "feast_ratio": max(one["ours"] / one["feast"] for one in found.reads.values()),
+        "replay_per_s": found.replay_per_s,
+        "rebuild_per_s": found.rebuild_per_s,
     }
 
 
-def print_table(found: Mapping[str, Mapping[str, float]], console: Console) -> None:
+def print_table(found: Found, console: Console) -> None:
     windows, snapshot = len(CONTRACT.windows), len(CONTRACT.of_kind(Kind.BATCH))
     table = Table(title=f"One event: {windows} windows of {len(CONTRACT.entities)} entities, {snapshot} of a snapshot")
     for heading in ("store", "who", "µs", "to raw", "to Feast"):
         table.add_column(heading, justify="left" if heading in ("store", "who") else "right")
-    for store, one in found.items():
+    for store, one in found.reads.items():
         for name, micros in one.items():
             table.add_row(store, name, f"{micros:.0f}", *(f"{micros / one[to]:.2f} x" for to in ("raw", "feast")))
+        table.add_row(store, "ours, an arrival", f"{found.recorded[store]:.0f}", "", "")
         table.add_section()
     console.print(table)
 
