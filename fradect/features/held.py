@@ -93,7 +93,7 @@ def records(layout: Layout, event: Event, seq: int) -> Iterator[tuple[EntityLayo
     for entity in layout.entities:
         key = get(entity.field)
         if key is not None:
-            yield entity, str(key), numbers([event.event_time, seq, *[codes[name] for name, _ in entity.values]])
+            yield entity, str(key), numbers([event.event_time, seq, *[codes[name] for name in entity.names]])
 
 
 def code_of(value: Value, kind: FieldType) -> int:

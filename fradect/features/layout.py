@@ -15,7 +15,7 @@ Source = tuple[str, int, int]
 """An outcome's kind, its delay and its resolution, in microseconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tiles:
     """What is kept per tile of `resolution`, for windows of up to `length`: positions in the entity's values."""
 
@@ -26,13 +26,13 @@ class Tiles:
     lowest: tuple[int, ...]
     distinct: tuple[int, ...]
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Numbers in a tile's row: time, count, then sums, highest and lowest."""
         return 2 + len(self.sums) + len(self.highest) + len(self.lowest)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EntityLayout:
     """`field` identifies the entity. A row of an event is its time, its number and `values`.
 
@@ -47,11 +47,11 @@ class EntityLayout:
     tiles: tuple[Tiles, ...]
     sources: tuple[tuple[Source, int], ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.values)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Whole numbers in an event's row."""
         return 2 + len(self.values)

@@ -224,7 +224,7 @@ def _block(tiles: Tiles, cells: list[int], at: int) -> tuple[_Block, int]:
         return _NO_BLOCK, at
     rows = at + 1 + cells[at] * tiles.width
     columns = [cells[i : rows : tiles.width] for i in range(at + 1, at + 1 + tiles.width)]
-    groups, end = listed(cells, rows)
+    groups, end = listed(cells, rows) if cells[rows] else ((), rows + 1)
     return _Block(columns, cells, groups), end
 
 

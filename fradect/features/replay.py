@@ -20,7 +20,10 @@ from fradect.ports import Arrival, BatchFeatures
 from fradect.types import DAY, Event
 
 CONFIRM_EVERY = 256
-"""Arrivals that are taken together, and are confirmed then; a service confirms likewise from time to time."""
+"""Arrivals after which the state is told that they have their decision; a service does so from time to time."""
+
+TOGETHER = 4_096
+"""Arrivals that may share a commit."""
 
 LEARN_AT_ONCE = 512
 _SHOWN = 5  # events without a row, and rows without an event, that are named
@@ -136,19 +139,19 @@ def replay(live: LivePath, stretch: Stretch, notice: Notice = lambda _played: No
 
 def _played(live: LivePath, stretch: Stretch, notice: Notice) -> Iterator[tuple[int, Event, View]]:
     """Each event of the stretch as it arrives, with what the live state shows it."""
-    given, played = live.last_seq, 0
+    state, given, played = live.state, live.last_seq, 0
     outcomes = _Outcomes(stretch.outcomes, live.reader.layout)
     coming = iter(stretch.events)
-    while portion := list(islice(coming, CONFIRM_EVERY)):
+    while portion := list(islice(coming, TOGETHER)):
         with live.together():
             for seq, event in portion:
                 told = outcomes.before(seq, event.event_time)
                 if told:
-                    live.state.learn(told)
-                yield seq, event, _arrived(live.state, event, seq, given)
-                given = seq
-            live.state.confirm(event.tenant_id, event.module, given)
-        played += len(portion)
+                    state.learn(told)
+                yield seq, event, _arrived(state, event, seq, given)
+                given, played = seq, played + 1
+                if not played % CONFIRM_EVERY:
+                    state.confirm(event.tenant_id, event.module, seq)
         notice(played)
 
 
