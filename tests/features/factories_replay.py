@@ -12,9 +12,9 @@ class ReplayMemory(MemoryState):
         view = super().arrive(event)
         return Arrival(view.seq, event.event_time, view.newest, view.seen)
 
-    def reserve(self, tenant_id: str, module: str, count: int) -> int:
+    def reserve(self, _tenant_id: str, _module: str, count: int) -> int:
         self.last_seq += count
         return self.last_seq - count + 1
 
-    def confirm(self, tenant_id: str, module: str, seq: int) -> None:
+    def confirm(self, _tenant_id: str, _module: str, seq: int) -> None:
         self.confirmed = seq
