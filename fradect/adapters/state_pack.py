@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -53,17 +54,21 @@ class EntityTables:
 
 @dataclass(frozen=True, slots=True)
 class _Slices:
-    """Rows of whole numbers in order of keys: all their bytes, where each key's begin and how many rows it has."""
+    """Rows of whole numbers in order of keys: all their bytes, where each key's begin, and how many rows it has."""
 
-    data: memoryview
+    data: bytes
     ends: list[int]
     counts: bytes
 
-    def of(self, key: int) -> bytes:
-        return bytes(self.data[self.ends[key] : self.ends[key + 1]])
+    def cut(self) -> list[bytes]:
+        """Each key's."""
+        data = self.data
+        return [data[start:end] for start, end in pairwise(self.ends)]
 
-    def counted(self, key: int) -> bytes:
-        return self.counts[8 * key : 8 * key + 8]
+    def headed(self) -> list[bytes]:
+        """Each key's, after how many there are."""
+        counts = [self.counts[at : at + 8] for at in range(0, len(self.counts), 8)]
+        return [count + cut for count, cut in zip(counts, self.cut(), strict=True)]
 
 
 def pack(layout: EntityLayout, tables: EntityTables, newest: int, codes: TextCodes) -> Iterator[tuple[bytes, Held]]:
@@ -77,11 +82,10 @@ def pack(layout: EntityLayout, tables: EntityTables, newest: int, codes: TextCod
     rows = _rows(layout, of_events, matrix, newest, len(keys))
     tiles = [_tiles(one, of_events, matrix, newest, len(keys)) for one in layout.tiles]
     outcomes, matured = _outcomes(layout, of_outcomes, tables.outcomes, newest, len(keys))
-    for i, key in enumerate(keys):
-        packed = _joined(tiles, i)
-        held = Held(rows.of(i), b"", packed, outcomes.of(i), matured.of(i))
-        if held:
-            yield key, held
+    parts = zip(rows.cut(), _joined(tiles, len(keys)), outcomes.cut(), matured.cut(), strict=True)
+    for key, (exact, packed, raw, added) in zip(keys, parts, strict=True):
+        if exact or packed or raw or added:
+            yield key, Held(exact, b"", packed, raw, added)
 
 
 def _keyed(tables: EntityTables) -> tuple[list[bytes], Ints, Ints]:
@@ -120,7 +124,7 @@ def _order(key: Ints, seq: Ints) -> Ints:
 def _sliced(key: Ints, rows: npt.NDArray[np.int64], keys: int) -> _Slices:
     counts = np.bincount(key, minlength=keys).astype("<i8")
     ends = np.concatenate([[0], np.cumsum(counts) * rows.shape[1] * 8]).tolist()
-    return _Slices(memoryview(np.ascontiguousarray(rows, "<i8").tobytes()), ends, counts.tobytes())
+    return _Slices(np.ascontiguousarray(rows, "<i8").tobytes(), ends, counts.tobytes())
 
 
 def _rows(layout: EntityLayout, key: Ints, matrix: npt.NDArray[np.int64], newest: int, keys: int) -> _Slices:
@@ -172,7 +176,7 @@ def _listed(rows: npt.NDArray[np.int64], keys: int) -> _Slices:
     of = np.concatenate([rows[:, 0], np.repeat(rows[starts, 0], 3)])
     held = np.bincount(of, minlength=keys).astype("<i8")
     ends = np.concatenate([[0], np.cumsum(held) * 8]).tolist()
-    return _Slices(memoryview(cells.astype("<i8").tobytes()), ends, held.tobytes())
+    return _Slices(cells.astype("<i8").tobytes(), ends, held.tobytes())
 
 
 def _starts(*columns: Ints) -> Ints:
@@ -186,12 +190,14 @@ def _starts(*columns: Ints) -> Ints:
     return np.flatnonzero(differs)
 
 
-def _joined(tiles: Sequence[tuple[_Slices, _Slices]], key: int) -> bytes:
-    parts = [part for held, distinct in tiles for part in (held.of(key), distinct.of(key))]
-    if not any(parts[::2]):
-        return b""
-    counts = [part for held, distinct in tiles for part in (held.counted(key), distinct.counted(key))]
-    return b"".join(part for both in zip(counts, parts, strict=True) for part in both)
+def _joined(tiles: Sequence[tuple[_Slices, _Slices]], keys: int) -> list[bytes]:
+    """Each key's tiles of every resolution; empty where there is nothing in any."""
+    if not tiles:
+        return [b""] * keys
+    headed = [part.headed() for both in tiles for part in both]
+    nothing = bytes(8 * len(headed))
+    joined = map(b"".join, zip(*headed, strict=True))
+    return [b"" if one == nothing else one for one in joined]
 
 
 def _outcomes(layout: EntityLayout, of: Ints, outcomes: pa.Table, newest: int, keys: int) -> tuple[_Slices, _Slices]:
