@@ -213,9 +213,9 @@ def listed(cells: Sequence[int], at: int) -> tuple[list[tuple[int, int, int, int
     groups, after = [], at + 1 + cells[at]
     at += 1
     while at < after:
-        time, value, count = cells[at : at + 3]
-        at += 3 + count
-        groups.append((time, value, at - count, at))
+        end = at + 3 + cells[at + 2]
+        groups.append((cells[at], cells[at + 1], at + 3, end))
+        at = end
     return groups, after
 
 

@@ -1,6 +1,5 @@
 """The customer snapshot that was current at a past moment: found by a search, so that it checks what a join found."""
 
-import math
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -59,7 +58,7 @@ class PastSnapshots:
         if place < start or self._midnight[place] + TTL < event.event_time:
             return Snapshot({}, {})
         values = zip(self._names, self._values[place].tolist(), strict=True)
-        return Snapshot({name: value for name, value in values if not math.isnan(value)}, {})
+        return Snapshot({name: value for name, value in values if value == value}, {})  # noqa: PLR0124  no NaN
 
     def around(self, event: Event, many: int = 3) -> list[tuple[int, int, dict[str, float]]]:
         """For people: when each of the last few snapshots became visible, of which midnight the latest was, values."""

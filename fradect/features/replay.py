@@ -4,12 +4,13 @@ Every vector that comes out is held against the row that history has for the eve
 equals a missing value and nothing else. Memory does not grow with the number of events.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from struct import Struct
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fradect.errors import Conflict
 from fradect.features.contract import Contract
@@ -126,13 +127,20 @@ def replay(live: LivePath, stretch: Stretch, notice: Notice = lambda _played: No
     """Conflict when the state numbers events otherwise than the log: it is not what came before the stretch."""
     tally = _Tally(live.reader.contract)
     history = _History(stretch.history, tally)
+    pack, of_day = tally.pack, tally.of_day
     for seq, event, view in _played(live, stretch, notice):
-        if not stretch.since <= event.event_time < stretch.until:
+        time = event.event_time
+        if not stretch.since <= time < stretch.until:
             continue
         snapshot = live.batch.read(event)
-        vector = live.reader.vector(event, view, snapshot)
+        values = live.reader.vector(event, view, snapshot).values
         row = history.row(seq)
-        tally.compare(_Seen(seq, event, view, snapshot), vector.values, row)
+        if row is None:
+            tally.miss(seq, event)
+            continue
+        of_day[time // DAY] += 1
+        if pack(*values) != row:
+            tally.compare(_Seen(seq, event, view, snapshot), values, row)
     history.finish()
     return tally.report()
 
@@ -198,13 +206,13 @@ class _Outcomes:
         self._waiting.append(learnt)
 
 
-class _Seen:
-    """One event and what the live path read for it; slots alone, since there are millions."""
+class _Seen(NamedTuple):
+    """One event and what the live path read for it."""
 
-    __slots__ = ("event", "seq", "snapshot", "view")
-
-    def __init__(self, seq: int, event: Event, view: View, snapshot: Snapshot) -> None:
-        self.seq, self.event, self.view, self.snapshot = seq, event, view, snapshot
+    seq: int
+    event: Event
+    view: View
+    snapshot: Snapshot
 
 
 class _History:
@@ -237,34 +245,39 @@ class _History:
 
 @dataclass
 class _Tally:
-    """What is counted while events go by."""
+    """What is counted while events go by; by day since 1970."""
 
     contract: Contract
-    events: int = 0
     differing: int = 0
     missing: int = 0
     extra: int = 0
     by_feature: dict[str, int] = field(default_factory=dict)
-    by_day: dict[int, tuple[int, int]] = field(default_factory=dict)
+    of_day: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    wrong_of_day: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     examples: dict[str, Example] = field(default_factory=dict)
     unmatched: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._names = self.contract.names
         self._row = Struct(f"<{len(self._names)}d")
+        self.pack = self._row.pack
         self.by_feature = dict.fromkeys(self._names, 0)
 
-    def compare(self, seen: _Seen, values: tuple[float, ...], row: bytes | None) -> None:
-        if row is None:
-            self.missing += 1
-            self.name(f"event {seen.event.event_id} (number {seen.seq}) has no row in history")
-            return
-        self.events += 1
-        wrong = 0 if self._row.pack(*values) == row else self._differing(seen, values, self._row.unpack(row))
-        self.differing += wrong > 0
-        day = seen.event.event_time // DAY * DAY
-        events, mismatches = self.by_day.get(day, (0, 0))
-        self.by_day[day] = (events + 1, mismatches + wrong)
+    def miss(self, seq: int, event: Event) -> None:
+        self.missing += 1
+        self.name(f"event {event.event_id} (number {seq}) has no row in history")
+
+    def compare(self, seen: _Seen, values: tuple[float, ...], row: bytes) -> None:
+        """Value by value: two missing values may differ in bits that mean nothing."""
+        history = self._row.unpack(row)
+        wrong = [name for name, a, b in zip(self._names, values, history, strict=True) if not same(a, b)]
+        self.differing += bool(wrong)
+        self.wrong_of_day[seen.event.event_time // DAY] += len(wrong)
+        for name in wrong:
+            self.by_feature[name] += 1
+            if name not in self.examples:
+                both = (dict(zip(self._names, side, strict=True)) for side in (values, history))
+                self.examples[name] = Example(name, *seen, *both)
 
     def name(self, what: str) -> None:
         if len(self.unmatched) < _SHOWN:
@@ -272,26 +285,17 @@ class _Tally:
 
     def report(self) -> ReplayReport:
         return ReplayReport(
-            events=self.events,
+            events=sum(self.of_day.values()),
             features=len(self._names),
             mismatches=sum(self.by_feature.values()),
             missing=self.missing,
             extra=self.extra,
             differing=self.differing,
             by_feature=self.by_feature,
-            by_day=dict(sorted(self.by_day.items())),
+            by_day={day * DAY: (self.of_day[day], self.wrong_of_day.get(day, 0)) for day in sorted(self.of_day)},
             examples=tuple(self.examples[name] for name in self._names if name in self.examples),
             unmatched=tuple(self.unmatched),
         )
-
-    def _differing(self, seen: _Seen, live: Sequence[float], history: Sequence[float]) -> int:
-        wrong = [name for name, a, b in zip(self._names, live, history, strict=True) if not same(a, b)]
-        for name in wrong:
-            self.by_feature[name] += 1
-            if name not in self.examples:
-                both = (dict(zip(self._names, side, strict=True)) for side in (live, history))
-                self.examples[name] = Example(name, seen.seq, seen.event, seen.view, seen.snapshot, *both)
-        return len(wrong)
 
 
 _ONE = Struct("<d")
