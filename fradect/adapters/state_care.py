@@ -1,19 +1,23 @@
 """What is done with a whole scope of the SQLite state: filled anew, swept, written out, measured."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from fradect.adapters.state_file import HELD, MARKERS, Scope, StateFile
-from fradect.adapters.state_parts import KEPT, PARTS, Filling, Mark, Size, Spread, spread_of, text
+from fradect.adapters.state_file import HELD, MARKERS, SETTLED, Scope, StateFile, split
+from fradect.adapters.state_parts import KEPT, Filling, Mark, Size, Spread, spread_of, text
 from fradect.features.held import Held, is_due, settle
 
 _PER_TURN = 200  # keys that a sweep looks at, so that arrivals hardly wait
 _MARKERS_PER_TURN = 2_000
 _PAGE = 5_000
-_COLUMNS = ", ".join(PARTS)
-_BYTES = " + ".join(f"length({name})" for name in PARTS)
+_STAGED = ("held", "settled", "markers", "learnt")
+_BYTES = (
+    "SELECT sum(bytes) FROM (SELECT key, length(rows) + length(fresh) AS bytes FROM held WHERE scope = ? AND "
+    "entity = ? UNION ALL SELECT key, length(tiles) + length(outcomes) + length(matured) FROM settled WHERE scope = ? "
+    "AND entity = ?) GROUP BY key"
+)
 _LEARNT = "(kind TEXT NOT NULL, event_id BLOB NOT NULL, time INTEGER NOT NULL)"
 
 
@@ -28,30 +32,47 @@ class Care:
         """Everything is brought together beside the scope first; replacing it is one transaction."""
         db = self._file.db
         try:
-            self._stage("held", HELD, ((scope.id, *one[:2], *_parts(one[2])) for one in filling.held))
+            self._stage_held(scope, filling.held)
             self._stage("markers", MARKERS, ((scope.id, *one, 0, b"") for one in filling.markers))
             self._stage("learnt", _LEARNT, filling.learnt)
             with self._file.transaction():
                 self._file.clear(scope.id)
-                db.execute("INSERT INTO main.held SELECT * FROM temp.filled_held")
+                for table in ("held", "settled"):
+                    db.execute(f"INSERT INTO main.{table} SELECT * FROM temp.filled_{table}")  # noqa: S608
                 db.execute("INSERT OR IGNORE INTO main.markers SELECT * FROM temp.filled_markers")
                 db.execute("INSERT OR IGNORE INTO main.learnt SELECT ?, * FROM temp.filled_learnt", (scope.id,))
                 return _marked(db, scope, filling.mark)
         finally:
             with self._file.turn:
-                for table in ("held", "markers", "learnt"):
+                for table in _STAGED:
                     db.execute(f"DROP TABLE IF EXISTS temp.filled_{table}")
+
+    def _stage_held(self, scope: Scope, held: Iterable[tuple[str, bytes, Held]]) -> None:
+        coming = iter(held)
+        self._begin("held", HELD)
+        self._begin("settled", SETTLED)
+        while page := list(islice(coming, _PAGE)):
+            parted = [((scope.id, entity, key), *split(one)) for entity, key, one in page]
+            self._put("held", [(*place, *appended) for place, appended, _ in parted if any(appended)])
+            self._put("settled", [(*place, *settled) for place, _, settled in parted if any(settled)])
 
     def _stage(self, table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> None:
         coming = iter(rows)
-        db = self._file.db
-        with self._file.turn:
-            db.execute(f"CREATE TEMP TABLE filled_{table} {columns}")
+        self._begin(table, columns)
         while page := list(islice(coming, _PAGE)):
-            places = ", ".join("?" * len(page[0]))
+            self._put(table, page)
+
+    def _begin(self, table: str, columns: str) -> None:
+        with self._file.turn:
+            self._file.db.execute(f"CREATE TEMP TABLE filled_{table} {columns}")
+
+    def _put(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if rows:
+            places = ", ".join("?" * len(rows[0]))
             with self._file.turn:
+                db = self._file.db
                 db.execute("BEGIN")
-                db.executemany(f"INSERT OR IGNORE INTO temp.filled_{table} VALUES ({places})", page)  # noqa: S608
+                db.executemany(f"INSERT OR IGNORE INTO temp.filled_{table} VALUES ({places})", rows)  # noqa: S608
                 db.execute("COMMIT")
 
     def sweep(self, scope: Scope) -> int:
@@ -120,27 +141,27 @@ class Care:
         with self._file.reading() as db:
             entities: dict[str, Spread] = {}
             for entity in scope.entities:
-                rows = db.execute(f"SELECT {_BYTES} FROM held WHERE scope = ? AND entity = ?", (scope.id, entity))  # noqa: S608
+                rows = db.execute(_BYTES, (scope.id, entity) * 2)
                 lengths = [length for (length,) in rows]
                 if lengths:
                     entities[entity] = spread_of(lengths)
             return Size(entities, _count(db, "markers", scope), _count(db, "waiting", scope))
 
     def _page(self, scope: Scope, after: tuple[str, bytes], most: int) -> list[tuple[str, bytes, Held]]:
-        rows = self._file.db.execute(
-            f"SELECT entity, key, {_COLUMNS} FROM held WHERE scope = ? AND (entity, key) > (?, ?) "  # noqa: S608
-            "ORDER BY entity, key LIMIT ?",
-            (scope.id, *after, most),
-        )
-        return [(entity, key, Held(*parts)) for entity, key, *parts in rows]
-
-
-def _parts(held: Held) -> tuple[bytes, ...]:
-    return held.rows, held.fresh, held.tiles, held.outcomes, held.matured
+        places: set[tuple[str, bytes]] = set()
+        for table in ("held", "settled"):
+            places |= set(
+                self._file.db.execute(
+                    f"SELECT entity, key FROM {table} WHERE scope = ? AND (entity, key) > (?, ?) "  # noqa: S608
+                    "ORDER BY entity, key LIMIT ?",
+                    (scope.id, *after, most),
+                )
+            )
+        return [(entity, key, self._file.held(scope, entity, key)) for entity, key in sorted(places)[:most]]
 
 
 def _length(held: Held) -> int:
-    return sum(map(len, _parts(held)))
+    return sum(len(part) for parts in split(held) for part in parts)
 
 
 def _ends(db: sqlite3.Connection, scope: Scope) -> tuple[int, int]:

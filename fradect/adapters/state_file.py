@@ -1,7 +1,8 @@
 """The SQLite file that holds a live state: its tables, the statements on one scope, and whose turn it is.
 
-`held` has a row for each entity's key, in the bytes of fradect/features/held.py. `markers` knows events by id, and
-`waiting` those of them that are not confirmed, with their keys. `learnt` knows outcomes by kind and event.
+`held` and `settled` have a row for each entity's key, in the bytes of fradect/features/held.py: what arrivals append to
+apart from the rest, which may be long and is written seldom. `markers` knows events by id, and `waiting` those of them
+that are not confirmed, with their keys. `learnt` knows outcomes by kind and event.
 """
 
 import sqlite3
@@ -17,8 +18,15 @@ from fradect.features.held import Held
 from fradect.features.layout import EntityLayout, Layout
 
 _KEY = "scope INTEGER NOT NULL, entity TEXT NOT NULL, key BLOB NOT NULL"
-_PARTS = ", ".join(f"{name} BLOB NOT NULL DEFAULT x''" for name in PARTS)
-HELD = f"({_KEY}, {_PARTS}, PRIMARY KEY (scope, entity, key)) WITHOUT ROWID"
+_APPENDED, _SETTLED = PARTS[:2], PARTS[2:]
+
+
+def _parts_table(parts: Sequence[str]) -> str:
+    columns = ", ".join(f"{name} BLOB NOT NULL DEFAULT x''" for name in parts)
+    return f"({_KEY}, {columns}, PRIMARY KEY (scope, entity, key)) WITHOUT ROWID"
+
+
+HELD, SETTLED = _parts_table(_APPENDED), _parts_table(_SETTLED)
 MARKERS = (
     "(scope INTEGER NOT NULL, event_id BLOB NOT NULL, seq INTEGER NOT NULL, time INTEGER NOT NULL, "
     "newest INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (scope, event_id)) WITHOUT ROWID"
@@ -28,6 +36,7 @@ _TABLES = {
     "digest TEXT NOT NULL DEFAULT '', last_seq INTEGER NOT NULL DEFAULT 0, newest INTEGER NOT NULL DEFAULT 0, "
     "confirmed_seq INTEGER NOT NULL DEFAULT 0, log_seq INTEGER NOT NULL DEFAULT -1, UNIQUE (tenant_id, module))",
     "held": HELD,
+    "settled": SETTLED,
     "markers": MARKERS,
     "waiting": "(scope INTEGER NOT NULL, seq INTEGER NOT NULL, event_id BLOB NOT NULL, since INTEGER NOT NULL, "
     "keys BLOB NOT NULL, PRIMARY KEY (scope, seq)) WITHOUT ROWID",
@@ -38,16 +47,17 @@ _LASTING = ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "wal_
 _PASSING = ("journal_mode=MEMORY", "synchronous=OFF", "cache_size=-262144", "locking_mode=EXCLUSIVE")
 _MOST_ENTITIES = 32
 
-_COLUMNS = ", ".join(PARTS)
 _APPEND = (
-    "INSERT INTO held (scope, entity, key, rows, fresh) VALUES {} ON CONFLICT (scope, entity, key) DO UPDATE SET "  # noqa: S608
+    "INSERT INTO held (scope, entity, key, rows, fresh) VALUES {} ON CONFLICT (scope, entity, key) DO UPDATE SET "
     "rows = CAST(rows || excluded.rows AS BLOB), fresh = CAST(fresh || excluded.fresh AS BLOB) "
-    f"RETURNING entity, {_COLUMNS}"
+    "RETURNING entity, rows, fresh"
 )
-_APPENDS = tuple(_APPEND.format(", ".join(["(?, ?, ?, ?, ?)"] * n)) for n in range(1, _MOST_ENTITIES + 1))
-_SELECT = f"SELECT {_COLUMNS} FROM held WHERE scope = ? AND entity = ? AND key = ?"  # noqa: S608
-REPLACE = "INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_DELETE = "DELETE FROM held WHERE scope = ? AND entity = ? AND key = ?"
+_APPENDS = tuple(_APPEND.format(", ".join(["(?, ?, ?, ?, ?)"] * n)) for n in range(_MOST_ENTITIES + 1))
+_SETTLED_OF = "SELECT entity, tiles, outcomes, matured FROM settled WHERE scope = ? AND entity = ? AND key = ?"
+_SETTLEDS = tuple(" UNION ALL ".join([_SETTLED_OF] * n) for n in range(_MOST_ENTITIES + 1))
+_OF_KEY = "WHERE scope = ? AND entity = ? AND key = ?"
+_SELECT_HELD = f"SELECT rows, fresh FROM held {_OF_KEY}"  # noqa: S608
+_SELECT_SETTLED = f"SELECT tiles, outcomes, matured FROM settled {_OF_KEY}"  # noqa: S608
 _NUMBER = (
     "UPDATE scopes SET last_seq = last_seq + 1, newest = max(newest, ?1) WHERE id = ?2 AND digest = ?3 AND NOT EXISTS "
     "(SELECT 1 FROM markers WHERE scope = ?2 AND event_id = ?4) RETURNING last_seq, newest, confirmed_seq"
@@ -144,28 +154,40 @@ class StateFile:
                 self._together = was_together
 
     def held(self, scope: Scope, entity: str, key: bytes) -> Held:
-        row = self.db.execute(_SELECT, (scope.id, entity, key)).fetchone()
-        return NOTHING if row is None else Held(*row)
+        place = (scope.id, entity, key)
+        appended = self.db.execute(_SELECT_HELD, place).fetchone() or (b"", b"")
+        settled = self.db.execute(_SELECT_SETTLED, place).fetchone() or (b"", b"", b"")
+        return Held(*appended, *settled)
 
     def replace(self, scope: Scope, entity: str, key: bytes, held: Held) -> None:
-        if held:
-            parts = (held.rows, held.fresh, held.tiles, held.outcomes, held.matured)
-            self.db.execute(REPLACE, (scope.id, entity, key, *parts))
-        else:
-            self.db.execute(_DELETE, (scope.id, entity, key))
+        place = (scope.id, entity, key)
+        appended, settled = split(held)
+        for table, parts in (("held", appended), ("settled", settled)):
+            if any(parts):
+                places = ", ".join("?" * (3 + len(parts)))
+                self.db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({places})", (*place, *parts))  # noqa: S608
+            else:
+                self.db.execute(f"DELETE FROM {table} {_OF_KEY}", place)  # noqa: S608
 
     def append(self, scope: Scope, made: Sequence[Draft], seq: int) -> dict[str, Held | None]:
         """Append to every key; what they hold then."""
         seen: dict[str, Held | None] = dict.fromkeys(scope.entities)
-        if not made:
-            return seen
         number = seq.to_bytes(8, "little")
         values: list[object] = []
+        asked: list[object] = []
         for entity, key, blank in made:
-            row = numbered(blank, number)
-            values += (scope.id, entity.entity, key, row if entity.exact else b"", row if entity.tiles else b"")
-        for entity_name, *parts in self.db.execute(_APPENDS[len(made) - 1], values).fetchall():
-            seen[entity_name] = Held(*parts)
+            row, name = numbered(blank, number), entity.entity
+            if entity.exact or entity.tiles:
+                values += (scope.id, name, key, row if entity.exact else b"", row if entity.tiles else b"")
+            if entity.tiles or entity.sources:
+                asked += (scope.id, name, key)
+            seen[name] = NOTHING
+        settled = {}
+        for name, *parts in self.db.execute(_SETTLEDS[len(asked) // 3], asked).fetchall() if asked else ():
+            settled[name] = parts
+            seen[name] = Held(b"", b"", *parts)
+        for name, rows, fresh in self.db.execute(_APPENDS[len(values) // 5], values).fetchall() if values else ():
+            seen[name] = Held(rows, fresh, *settled.get(name, ()))
         return seen
 
     def seen(self, scope: Scope, made: Sequence[Draft]) -> dict[str, Held | None]:
@@ -198,6 +220,13 @@ class StateFile:
             "INSERT INTO waiting VALUES (?, ?, ?, ?, ?)", (scope.id, seq, raw(event_id), since, pack_keys(made))
         )
 
+    def learn(self, scope: Scope, entity: str, key: bytes, rows: bytes) -> None:
+        self.db.execute(
+            "INSERT INTO settled (scope, entity, key, outcomes) VALUES (?, ?, ?, ?) ON CONFLICT (scope, entity, key) "
+            "DO UPDATE SET outcomes = CAST(outcomes || excluded.outcomes AS BLOB)",
+            (scope.id, entity, key, rows),
+        )
+
     def clear(self, scope_id: int) -> None:
         for table in _TABLES.keys() - {"scopes"}:
             self.db.execute(f"DELETE FROM {table} WHERE scope = ?", (scope_id,))  # noqa: S608  our own names
@@ -219,3 +248,8 @@ class StateFile:
             f"the live state in {self.path} does not answer ({error}): try again; a damaged file may be removed, the "
             "log gives it back"
         )
+
+
+def split(held: Held) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes, bytes]]:
+    """What arrivals append to, and what is settled."""
+    return (held.rows, held.fresh), (held.tiles, held.outcomes, held.matured)

@@ -273,11 +273,7 @@ class SqliteState:
         if not fresh.rowcount:
             return
         for entity, key, row in told:
-            self._file.db.execute(
-                "INSERT INTO held (scope, entity, key, outcomes) VALUES (?, ?, ?, ?) ON CONFLICT (scope, entity, key) "
-                "DO UPDATE SET outcomes = CAST(outcomes || excluded.outcomes AS BLOB)",
-                (scope.id, entity.entity, raw(key), row),
-            )
+            self._file.learn(scope, entity.entity, raw(key), row)
 
     def _confirm(self, scope: Scope, seq: int) -> None:
         self._still(scope)
