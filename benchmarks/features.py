@@ -52,7 +52,7 @@ from fradect.simulate import Scenario, write
 from fradect.types import DAY, Event, Vector
 
 MODULE, CONTRACT, TENANT = module_of("ecommerce"), contract_of("ecommerce/standard"), "demo"
-SCENARIO = Scenario(seed=5, start=date(2025, 3, 1), days=45, events=60_000, customers=3_000, merchants=200)
+SCENARIO = Scenario(seed=5, start=date(2025, 3, 1), days=60, events=200_000, customers=10_000, merchants=400)
 QUICK = Scenario(seed=5, start=date(2025, 3, 1), days=10, events=6_000, customers=1_000, merchants=60)
 PROBES, ROUNDS = 300, 9
 LIMITS = {"raw_ratio": 3.0, "feast_ratio": 0.5, "replay_per_s": 4_000.0, "rebuild_per_s": 50_000.0}
@@ -161,11 +161,12 @@ def lived(url: str, ground: Ground) -> Iterator[Live]:
 
 def ours(url: str, ground: Ground, live: Live) -> Callable[[Event], Vector]:
     """What a decision does: the entities' bytes and the customer's snapshot read, the vector computed."""
-    snapshots = OnlineSnapshots(url, ground.places, MODULE, CONTRACT)
+    snapshots = OnlineSnapshots(url, ground.places, MODULE, CONTRACT, beside=url)
 
     def read(event: Event) -> Vector:
-        view = live.state.read(event, live.seqs[event.event_id]).view
-        return live.reader.vector(event, view, snapshots.read(event))
+        errand = snapshots.errand(event)
+        view = live.state.read(event, live.seqs[event.event_id], errand).view
+        return live.reader.vector(event, view, snapshots.read(event) if errand is None else errand.snapshot())
 
     return read
 
@@ -252,13 +253,13 @@ def run(scenario: Scenario, folder: Path, console: Console) -> Found:
 
 
 def replayed(ground: Ground) -> float:
-    """Events a second of `fradect replay` on SQLite, from the middle of the log on, comparing every feature."""
+    """Events a second of `fradect replay` on SQLite over the last quarter of the log, comparing every feature."""
     built = build_features(ground.places, MODULE, CONTRACT)
     training_set(ground.places, MODULE, CONTRACT)
     reader = Reader(MODULE, CONTRACT)
     source = ReplaySource(ground.places, MODULE, CONTRACT, reader.layout, TENANT)
     first, last = source.bounds()
-    between = source.between((first + last) // 2, last + 1)
+    between = source.between(last - (last - first) // 4, last + 1)
     with scratch_state(ground.places.home, TENANT, MODULE.name) as used:
         rebuild(used.state, TENANT, reader.layout, ground.places.log, until_seq=between.first - 1)
         path = LivePath(used.state, reader, source.snapshots(), between.first - 1, used.together)

@@ -12,7 +12,7 @@ from fradect.errors import Conflict, InvalidInput, Unavailable
 from fradect.features.contract import Contract, Kind
 from fradect.features.live import NO_LONGER, OTHER_LAYOUT, TOO_LATE, Snapshot
 from fradect.judgement import Judgement, Loaded, judge
-from fradect.ports import Arrival, BatchFeatures, Ledger, LiveState, Record, Stored
+from fradect.ports import Arrival, BatchFeatures, Errand, Ledger, LiveState, Record, Stored
 from fradect.turns import OwnThread, Turns
 from fradect.types import Decision, Event, Vector
 
@@ -130,7 +130,7 @@ class Decider:
 
     async def _make(self, request: Request, champion: Champion, budget: Budget) -> Decided:
         event, release = request.event, champion.release
-        arrival, snapshot = await asyncio.gather(self._arrive(event, budget), self._read_batch(event, champion, budget))
+        arrival, snapshot = await self._read(event, champion, budget)
         budget.lap("features")
         try:
             made = _judged(request, release, arrival, snapshot)
@@ -151,9 +151,17 @@ class Decider:
         except TimeoutError as error:
             raise Unavailable("the ledger did not answer in time; ask again in a second") from error
 
-    async def _arrive(self, event: Event, budget: Budget) -> Arrival | None:
+    async def _read(self, event: Event, champion: Champion, budget: Budget) -> tuple[Arrival | None, Snapshot | None]:
+        """Live state and snapshot at once: in one round trip where they are on one server."""
+        errand = champion.batch.errand(event) if champion.release.reads_batch else None
+        if errand is None:
+            return await asyncio.gather(self._arrive(event, None, budget), self._read_batch(event, champion, budget))
+        arrival = await self._arrive(event, errand, budget)
+        return arrival, await _optional(BATCH_FEATURES, _brought(errand))
+
+    async def _arrive(self, event: Event, errand: Errand | None, budget: Budget) -> Arrival | None:
         state, thread = self._ports.state, self._ports.state_thread
-        return await _optional(LIVE_STATE, thread.call(budget.left(FEATURES_SHARE), state.arrive, event))
+        return await _optional(LIVE_STATE, thread.call(budget.left(FEATURES_SHARE), state.arrive, event, errand))
 
     async def _read_batch(self, event: Event, champion: Champion, budget: Budget) -> Snapshot | None:
         if not champion.release.reads_batch:
@@ -218,6 +226,10 @@ def _same(stored: Stored, request: Request) -> Stored:
             f"{request.event.event_id!r} was decided for another request ({stored.decision_id}): use a new id"
         )
     return stored
+
+
+async def _brought(errand: Errand) -> Snapshot:
+    return errand.snapshot()
 
 
 async def _optional(what: str, call: Awaitable[T]) -> T | None:

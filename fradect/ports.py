@@ -1,8 +1,8 @@
 """What the core needs from the outside, each as small as its user allows. Adapters live in fradect/adapters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from fradect.features.held import Seen
 from fradect.features.live import Snapshot, View
@@ -29,6 +29,21 @@ class Arrival:
         return View(self.seq, self.newest, self.seen, self.layout)
 
 
+class Errand(Protocol):
+    """A read of the server that holds the live state, which an arrival takes along on its own way there."""
+
+    @property
+    def commands(self) -> Sequence[Sequence[str | bytes]]: ...
+
+    def bring(self, answers: Sequence[Any]) -> None:
+        """The answer to each command; an exception where the server refused it."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Unavailable when nothing was brought, or an answer was an error."""
+        ...
+
+
 class LiveState(Protocol):
     """Recent events by entity, and the one giver of sequence numbers.
 
@@ -36,8 +51,8 @@ class LiveState(Protocol):
     adopted, or is being rebuilt, is Unavailable.
     """
 
-    def arrive(self, event: Event) -> Arrival:
-        """Append, take a number, read the event's entities: one atomic step.
+    def arrive(self, event: Event, errand: Errand | None = None, /) -> Arrival:
+        """Append, take a number, read the event's entities: one atomic step. The errand is no part of it.
 
         A repeat gets the number of the first time and what was there by then; Conflict when it is another event
         under the same id.
@@ -51,6 +66,10 @@ class LiveState(Protocol):
 
 class BatchFeatures(Protocol):
     """Customer snapshots, as the feature store serves them."""
+
+    def errand(self, event: Event) -> Errand | None:
+        """The same read for an arrival to take along, where both are on one server; None where they are not."""
+        ...
 
     def read(self, event: Event) -> Snapshot:
         """The snapshot current at the event; absent values carry their reason."""

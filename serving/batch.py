@@ -9,3 +9,6 @@ class NoBatch:
 
     def read(self, _event: Event) -> Snapshot:
         return Snapshot({}, {})
+
+    def errand(self, _event: Event) -> None:
+        return None

@@ -51,6 +51,7 @@ class Service:
         """Refused when another process has the ledger; the release and the live state come with `start`."""
         self._home = settings.home
         self._online_url = settings.online_url
+        self._state_url = settings.state_url
         self._closers: list[Callable[[], object]] = []
         self._ledger = SqlLedger(settings.ledger_url)
         self._closers.append(self._ledger.close)
@@ -128,6 +129,7 @@ class Service:
             Chore("following IP tables", 20, self._follow_tables),
             Chore("showing measurements", 20, self._show),
             Chore("reconciling", 4, self._reconcile),
+            Chore("following imports", 20, self._catch_up),
             Chore("sweeping the live state", 4, self._state.sweep),
         )
 
@@ -163,6 +165,12 @@ class Service:
             if repaired:
                 log.warning("live state of %s for %s: %s", module, tenant_id, repaired)
 
+    def _catch_up(self) -> None:
+        for (module, tenant_id), champion in self._champions.all().items():
+            rebuilt = self._upkeep.catch_up(tenant_id, champion.release.reader.layout)
+            if rebuilt is not None:
+                log.info("live state of %s for %s after an import: %s", module, tenant_id, rebuilt)
+
     def _prepare(self, release: Loaded, tenant_id: str) -> None:
         """Before a release decides for a tenant: the live state as it reads it, as log and ledger have it; the tenant's
         IP ranges, and a key to call with."""
@@ -182,7 +190,7 @@ class Service:
             return NoBatch()
         places = Places(self._home, release.module.name, tenant_id)
         contract, freshness = release.contract, release.policy.freshness_days
-        return OnlineSnapshots(self._online_url, places, release.module, contract, freshness)
+        return OnlineSnapshots(self._online_url, places, release.module, contract, freshness, self._state_url)
 
     def _not_ready(self) -> tuple[str, ...]:
         reasons = tuple(self._champions.reasons.values())

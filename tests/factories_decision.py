@@ -15,7 +15,7 @@ from fradect.features.live import Snapshot
 from fradect.judgement import Loaded, load
 from fradect.modules import contract_of, module_of
 from fradect.policy import Policy
-from fradect.ports import Arrival, Record, Stored
+from fradect.ports import Arrival, Errand, Record, Stored
 from fradect.release import Release
 from fradect.scoring import Calibrator, feature_types
 from fradect.settings import PROJECT
@@ -136,7 +136,7 @@ class MemoryState:
     withdrawn: list[str] = field(default_factory=list)
     layout: Layout = field(default_factory=lambda: toy_loaded().reader.layout)
 
-    def arrive(self, event: Event) -> Arrival:
+    def arrive(self, event: Event, _errand: Errand | None = None, /) -> Arrival:
         if self.error is not None:
             raise self.error
         seq = self.arrived.setdefault(event.event_id, len(self.arrived) + 1)
@@ -172,6 +172,9 @@ class MemoryBatch:
     """Snapshots of customers, or an error."""
 
     error: Exception | None = None
+
+    def errand(self, _event: Event) -> Errand | None:
+        return None
 
     def read(self, _event: Event) -> Snapshot:
         if self.error is not None:

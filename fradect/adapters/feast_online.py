@@ -8,10 +8,11 @@ import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -206,15 +207,24 @@ class RedisOnline:
             **address.options, socket_timeout=patience, socket_connect_timeout=patience, retry=again
         )
 
+    def commands(self, customer: str) -> tuple[tuple[str | bytes, ...], ...]:
+        """What `read` asks, and `understood` understands the answers to."""
+        return (("HMGET", entity_key(customer) + self._project, *self._fields), ("GET", self._facts))
+
     def read(self, customer: str) -> Held:
-        key: Any = entity_key(customer) + self._project
         try:
             with self._client.pipeline(transaction=False) as pipe:
-                pipe.hmget(key, self._fields)
-                pipe.get(self._facts)
-                (*values, stamp), filled = pipe.execute()
+                for command in self.commands(customer):
+                    pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+                return self.understood(pipe.execute())
         except redis.RedisError as error:
             raise self._away(error) from error
+
+    def understood(self, answers: Sequence[Any]) -> Held:
+        for answer in answers:
+            if isinstance(answer, redis.RedisError):
+                raise self._away(answer)
+        (*values, stamp), filled = answers
         if stamp is None:
             return filled, {}
         at = proto_moment(stamp)
@@ -260,15 +270,36 @@ NEWER = "the customer's snapshot is newer than the event"
 
 
 class OnlineSnapshots:
-    """Implements the port BatchFeatures over what Feast materialised; safe for threads."""
+    """Implements the port BatchFeatures over what Feast materialised; safe for threads.
 
-    def __init__(self, url: str, places: Places, module: Module, contract: Contract, freshness_days: int = 7) -> None:
+    `beside`: the URL of the live state, whose arrivals take the read along where it is on the same Redis.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  one of them with a default
+        self,
+        url: str,
+        places: Places,
+        module: Module,
+        contract: Contract,
+        freshness_days: int = 7,
+        beside: str | None = None,
+    ) -> None:
         self._tenant = places.tenant
         self._owner = module.entities.get("customer")
         self._names = tuple(feature.name for feature in contract.of_kind(Kind.BATCH))
         self._freshness = freshness_days * DAY
         self._online = open_online(url, places, self._names)
         self._told: tuple[bytes, Filled] | None = None
+        is_beside = (
+            beside is not None and isinstance(self._online, RedisOnline) and address_of(beside) == address_of(url)
+        )
+        self._rides = self._online if is_beside and isinstance(self._online, RedisOnline) else None
+
+    def errand(self, event: Event) -> "SnapshotErrand | None":
+        customer = event.fields.get(self._owner) if self._owner else None
+        if self._rides is None or customer is None or not self._names or event.tenant_id != self._tenant:
+            return None
+        return SnapshotErrand(self._rides, str(customer), partial(self._seen, event))
 
     def read(self, event: Event) -> Snapshot:
         """The customer's newest snapshot. Features are missing when the event names no customer or the store was
@@ -281,7 +312,10 @@ class OnlineSnapshots:
             return self._without("the event names no customer")
         if not self._names:
             return Snapshot({}, {})
-        raw, cells = self._online.read(str(customer))
+        return self._seen(event, self._online.read(str(customer)))
+
+    def _seen(self, event: Event, held: Held) -> Snapshot:
+        raw, cells = held
         if raw is None:
             return self._without("customer snapshots were never materialised")
         filled = self._filled(raw)
@@ -324,3 +358,20 @@ class OnlineSnapshots:
         return (
             f"customer snapshots are of {_EPOCH + timedelta(microseconds=filled.until):%Y-%m-%d}, {age // DAY} days old"
         )
+
+
+class SnapshotErrand:
+    """Implements the port Errand."""
+
+    def __init__(self, online: RedisOnline, customer: str, seen: Callable[[Held], Snapshot]) -> None:
+        self.commands = online.commands(customer)
+        self._online, self._seen = online, seen
+        self._answers: Sequence[Any] | None = None
+
+    def bring(self, answers: Sequence[Any]) -> None:
+        self._answers = answers
+
+    def snapshot(self) -> Snapshot:
+        if self._answers is None:
+            raise Unavailable("the live state did not answer, nor the feature store beside it")
+        return self._seen(self._online.understood(self._answers))

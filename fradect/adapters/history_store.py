@@ -143,8 +143,9 @@ def _partition_outcomes(work: _Work, entity: str, kinds: Sequence[str], count: i
     work.duck.execute(
         f"COPY (SELECT hash({key}) % {count} AS part, {key} AS key, {number} AS number, "
         f"epoch_us(e.event_time) AS event_time, epoch_us(o.known_at) AS known_at, o.value::BIGINT AS value, o.kind "
-        f"FROM {outcomes} o JOIN {files(work.places.events())} e ON o.seq = e.seq WHERE {key} IS NOT NULL AND o.kind IN ({wanted}) "
-        f"AND o.value IS NOT NULL) TO '{work.folder / entity}_outcomes' "
+        f"FROM {outcomes} o JOIN {files(work.places.events())} e ON o.seq = e.seq "
+        f"WHERE {key} IS NOT NULL AND o.kind IN ({wanted}) AND o.value IS NOT NULL) "
+        f"TO '{work.folder / entity}_outcomes' "
         "(FORMAT parquet, COMPRESSION uncompressed, PARTITION_BY (part))"
     )
 

@@ -44,7 +44,7 @@ _TABLES = {
     "PRIMARY KEY (scope, event_id, kind)) WITHOUT ROWID",
 }
 _LASTING = ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "wal_autocheckpoint=8000")
-_PASSING = ("journal_mode=MEMORY", "synchronous=OFF", "cache_size=-262144", "locking_mode=EXCLUSIVE")
+_PASSING = ("page_size=16384", "journal_mode=MEMORY", "synchronous=OFF", "cache_size=-262144", "locking_mode=EXCLUSIVE")
 _MOST_ENTITIES = 32
 
 _APPEND = (

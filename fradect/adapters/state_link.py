@@ -17,6 +17,7 @@ from fradect.adapters.state_parts import KEPT, PARTS, check_names, other_fields,
 from fradect.errors import Unavailable
 from fradect.features.contract import MAX_LATE
 from fradect.features.layout import EntityLayout, Layout
+from fradect.ports import Errand
 from fradect.types import DAY, Event
 
 LETTERS = dict(zip(PARTS, b"rftoa", strict=True))
@@ -125,13 +126,26 @@ class Link:
     def close(self) -> None:
         self.client.close()
 
-    def run(self, script: str, keys: Sequence[Bytes], arguments: Sequence[Bytes]) -> Any:
+    def run(self, script: str, keys: Sequence[Bytes], arguments: Sequence[Bytes], errand: Errand | None = None) -> Any:
         digest = self._digest(script)
         with self.trouble():
             try:
-                return self.client.evalsha(digest, len(keys), *keys, *arguments)
+                return self.ask(("EVALSHA", digest, len(keys), *keys, *arguments), errand)
             except NoScriptError:
-                return self.client.eval(script, len(keys), *keys, *arguments)
+                return self.ask(("EVAL", script, len(keys), *keys, *arguments), errand)
+
+    def ask(self, command: Sequence[Bytes], errand: Errand | None = None) -> Any:
+        """A command's answer; the errand's commands go along in the same round trip."""
+        if errand is None:
+            return self.client.execute_command(*command)
+        with self.client.pipeline(transaction=False) as pipe:
+            for one in (command, *errand.commands):
+                pipe.execute_command(*one)
+            answer, *others = pipe.execute(raise_on_error=False)
+        errand.bring(others)
+        if isinstance(answer, redis.RedisError):
+            raise answer
+        return answer
 
     def run_many(self, script: str, calls: Sequence[tuple[Sequence[Bytes], Sequence[Bytes]]]) -> list[Any]:
         """Several runs of a script in one round trip, each whole, none depending on another."""

@@ -156,17 +156,17 @@ def numbered(row: bytes, seq: bytes) -> bytes:
 
 def fingerprint(made: Sequence[Draft]) -> bytes:
     """Tells events apart by all that the state reads of them, their time aside."""
-    parts = [part for one in made for part in (one.entity.entity.encode(), one.key, one.row[16:])]
-    return blake2b(b"".join(b"%d:%b" % (len(part), part) for part in parts), digest_size=12).digest()
+    parts = [
+        b"%b:%d:%b%b" % (entity.entity.encode(), len(key), key, row[16:])  # a row's length is its entity's
+        for entity, key, row in made
+    ]
+    return blake2b(b"".join(parts), digest_size=12).digest()
 
 
 def pack_keys(made: Sequence[Draft]) -> bytes:
     """Entities and keys, so that an arrival can be undone by its id alone."""
-    return b"".join(
-        b"%d:%b%d:%b" % (len(entity), entity, len(one.key), one.key)
-        for one in made
-        for entity in (one.entity.entity.encode(),)
-    )
+    named = [(entity.entity.encode(), key) for entity, key, _ in made]
+    return b"".join([b"%d:%b%d:%b" % (len(entity), entity, len(key), key) for entity, key in named])
 
 
 def unpack_keys(packed: bytes) -> list[tuple[str, bytes]]:

@@ -36,7 +36,7 @@ from fradect.adapters.state_redis_care import RedisCare
 from fradect.errors import Unavailable
 from fradect.features.held import SETTLE_FROM, Held, Learnt, is_due, key_of, outcome_rows
 from fradect.features.layout import Layout
-from fradect.ports import Arrival
+from fradect.ports import Arrival, Errand
 from fradect.reconcile import Waiting
 from fradect.types import Event
 
@@ -67,14 +67,14 @@ class RedisState:
         self._scopes[tenant_id, layout.module] = RedisScope(tenant_id, layout.module, layout, answer[1])
         return bool(answer[0] == b"same")
 
-    def arrive(self, event: Event) -> Arrival:
-        return self._on(event.tenant_id, event.module, lambda scope: self._arrive(scope, event))
+    def arrive(self, event: Event, errand: Errand | None = None, /) -> Arrival:
+        return self._on(event.tenant_id, event.module, lambda scope: self._arrive(scope, event, errand))
 
-    def read(self, event: Event, seq: int) -> Arrival:
+    def read(self, event: Event, seq: int, errand: Errand | None = None, /) -> Arrival:
         scope = self._adopted(event.tenant_id, event.module)
-        made = drafts(scope.layout, event)
+        made = [Draft(e, raw(key), b"") for e in scope.layout.entities if (key := key_of(e, event)) is not None]
         with self._link.trouble():
-            found = self._link.client.mget([scope.marker(event.event_id), *read_keys(scope, made)])
+            found = self._link.ask(("MGET", scope.marker(event.event_id), *read_keys(scope, made)), errand)
             marker, held = found[0], found[1:]
             if marker and int.from_bytes(marker[:8], "little") == seq:
                 newest = int.from_bytes(marker[16:24], "little")
@@ -182,10 +182,10 @@ class RedisState:
         except Moved:
             return step(self._current(tenant_id, module))
 
-    def _arrive(self, scope: RedisScope, event: Event) -> Arrival:
+    def _arrive(self, scope: RedisScope, event: Event, errand: Errand | None) -> Arrival:
         made = drafts(scope.layout, event)
         call = _arrival(scope, event, made, None, reads=True)
-        answer = self._link.checked(self._link.run(scripts.ARRIVE, *call), scope, event)
+        answer = self._link.checked(self._link.run(scripts.ARRIVE, *call, errand), scope, event)
         seq, time, newest, confirmed, found = answer[1:6]
         seen = _seen(scope, made, found)
         if answer[0] == b"new":

@@ -25,7 +25,7 @@ from fradect.adapters.state_parts import (
 )
 from fradect.features.held import Held, Learnt, inserted, is_due, key_of, outcome_rows, settle, withdrawn
 from fradect.features.layout import Layout
-from fradect.ports import Arrival
+from fradect.ports import Arrival, Errand
 from fradect.reconcile import Waiting
 from fradect.types import Event
 
@@ -66,13 +66,13 @@ class SqliteState:
         self._scopes[tenant_id, layout.module] = Scope.of(number, tenant_id, layout)
         return bool(digest == layout.digest)
 
-    def arrive(self, event: Event) -> Arrival:
+    def arrive(self, event: Event, _errand: Errand | None = None, /) -> Arrival:
         scope = self._adopted(event.tenant_id, event.module)
         made = drafts(scope.layout, event)
         with self._file.transaction():
             return self._arrived(scope, event, made) or self._known(scope, event, made)
 
-    def read(self, event: Event, seq: int) -> Arrival:
+    def read(self, event: Event, seq: int, _errand: Errand | None = None, /) -> Arrival:
         scope = self._adopted(event.tenant_id, event.module)
         made = drafts(scope.layout, event)
         with self._file.reading() as db:
@@ -121,8 +121,11 @@ class SqliteState:
 
     def learn(self, outcomes: Sequence[Learnt]) -> None:
         for start in range(0, len(outcomes), _AT_ONCE):
+            some = outcomes[start : start + _AT_ONCE]
             with self._file.together():
-                for learnt in outcomes[start : start + _AT_ONCE]:
+                for tenant_id, module in {(one.event.tenant_id, one.event.module) for one in some}:
+                    self._still(self._adopted(tenant_id, module))
+                for learnt in some:
                     self._learn(learnt)
 
     def reserve(self, tenant_id: str, module: str, count: int, at_least: int = 0) -> int:
@@ -263,9 +266,10 @@ class SqliteState:
     def _learn(self, learnt: Learnt) -> None:
         event = learnt.event
         scope = self._adopted(event.tenant_id, event.module)
-        self._still(scope)
-        rows = [(entity, outcome_rows(entity, learnt)) for entity in scope.layout.entities]
+        rows = [(entity, outcome_rows(entity, learnt)) for entity in scope.layout.entities if entity.sources]
         told = [(entity, key, row) for entity, row in rows if row and (key := key_of(entity, event)) is not None]
+        if not told:
+            return  # no window looks at it
         fresh = self._file.db.execute(
             "INSERT OR IGNORE INTO learnt VALUES (?, ?, ?, ?)",
             (scope.id, learnt.kind, raw(event.event_id), max(event.event_time, learnt.known_at)),

@@ -61,6 +61,14 @@ class Upkeep:
             self._state.adopt(tenant_id, layout)
         return Prepared(rebuilt, self._reconciler.at_start(tenant_id, layout.module, alone=self._alone))
 
+    def catch_up(self, tenant_id: str, layout: Layout) -> Rebuilt | None:
+        """While the scope is served: what was imported meanwhile comes in. None when nothing was."""
+        if not self.is_behind(tenant_id, layout):
+            return None
+        rebuilt = self._rebuild(tenant_id, layout)
+        self._reconciler.meanwhile(tenant_id, layout.module)  # arrivals during the rebuild
+        return rebuilt
+
     def is_behind(self, tenant_id: str, layout: Layout) -> bool:
         """Whether it is kept as another layout, was never built, or the log has imports that it has not."""
         mark = self._state.mark(tenant_id, layout.module)

@@ -10,7 +10,7 @@ from fradect.adapters.state_sqlite import SqliteState
 from fradect.errors import InvalidInput
 from fradect.features.held import Held, Learnt
 from fradect.features.layout import Layout
-from fradect.ports import Arrival
+from fradect.ports import Arrival, Errand
 from fradect.reconcile import Waiting
 from fradect.types import Event
 
@@ -27,11 +27,11 @@ class States(Protocol):
         it is empty then but for its numbers, and has to be rebuilt."""
         ...
 
-    def arrive(self, event: Event) -> Arrival:
+    def arrive(self, event: Event, errand: Errand | None = None, /) -> Arrival:
         """As fradect.ports.LiveState: number, append and read in one atomic step, once for each event id."""
         ...
 
-    def read(self, event: Event, seq: int) -> Arrival:
+    def read(self, event: Event, seq: int, errand: Errand | None = None, /) -> Arrival:
         """What the event sees under this number, by what is there now; nothing is appended."""
         ...
 

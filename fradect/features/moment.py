@@ -40,6 +40,10 @@ class _Asking:
     empty: float | None
 
 
+_Exact = Callable[["_Asking", "Columns", int, int], float]
+_Tiled = Callable[["_Asking", "_Inside"], float]
+
+
 class EntityReader:
     """Answers a contract's windows over one entity."""
 
@@ -48,9 +52,11 @@ class EntityReader:
         self.layout = layout
         self._width = layout.width
         of_events = [(f, w) for f, w in windows if w.outcome is None]
-        self._exact = tuple(_asking(layout, f, w) for f, w in of_events if not w.resolution)
+        exact = [_asking(layout, f, w) for f, w in of_events if not w.resolution]
+        # Answers stand beside what they are asked for: looking them up by aggregate for every window costs more.
+        self._exact = tuple((one.name, one.length, one.alone, one.empty, _EXACT[one.aggregate], one) for one in exact)
         self._tiled = tuple(
-            (tiles, tuple(_asking(layout, f, w) for f, w in of_events if w.resolution == tiles.resolution))
+            (tiles, _tiled(_asking(layout, f, w) for f, w in of_events if w.resolution == tiles.resolution))
             for tiles in layout.tiles
         )
         self._matured = tuple(
@@ -76,12 +82,12 @@ class EntityReader:
         if not end or columns[1][end - 1] != asked.seq:
             return False
         starts: dict[int, int] = {}
-        for one in self._exact:
-            start = starts.get(one.length)
+        for name, length, alone, empty, answer, one in self._exact:
+            start = starts.get(length)
             if start is None:
-                start = starts[one.length] = bisect_right(times, asked.time - one.length)
-            value = _EXACT[one.aggregate](one, columns, start, end - 1 if one.alone else end)
-            out[one.name] = one.empty if value != value and one.empty is not None else value  # noqa: PLR0124
+                start = starts[length] = bisect_right(times, asked.time - length)
+            value = answer(one, columns, start, end - alone)
+            out[name] = empty if value != value and empty is not None else value  # noqa: PLR0124
         return True
 
     def _read_tiled(self, held: Held, asked: Asked, out: dict[str, float]) -> bool:
@@ -99,12 +105,12 @@ class EntityReader:
             block, at = _block(tiles, cells, at)
             now = asked.time // tiles.resolution * tiles.resolution
             spans: dict[int, _Inside] = {}
-            for one in asking:
-                inside = spans.get(one.length)
+            for name, length, empty, answer, one in asking:
+                inside = spans.get(length)
                 if inside is None:
-                    inside = spans[one.length] = _inside(tiles, block, rows, (now - one.length, now))
-                value = _TILED[one.aggregate](one, inside)
-                out[one.name] = one.empty if value != value and one.empty is not None else value  # noqa: PLR0124
+                    inside = spans[length] = _inside(tiles, block, rows, (now - length, now))
+                value = answer(one, inside)
+                out[name] = empty if value != value and empty is not None else value  # noqa: PLR0124
         return True
 
     def _read_outcomes(self, held: Held, asked: Asked, out: dict[str, float]) -> None:
@@ -127,6 +133,10 @@ class EntityReader:
                 if one.aggregate is Aggregate.SHARE:
                     value = _divided(sum(totals[start:end]) + trues[-1] - trues[first], count)
                 out[one.name] = one.empty if value != value and one.empty is not None else value  # noqa: PLR0124
+
+
+def _tiled(asking: Iterable[_Asking]) -> tuple[tuple[str, int, float | None, _Tiled, _Asking], ...]:
+    return tuple((one.name, one.length, one.empty, _TILED[one.aggregate], one) for one in asking)
 
 
 def _asking(layout: EntityLayout, feature: Feature, window: Window) -> _Asking:
@@ -196,7 +206,7 @@ def _divided(total: int, count: int) -> float:
     return float(total) / count if count else NAN
 
 
-_EXACT: dict[Aggregate, Callable[[_Asking, Columns, int, int], float]] = {
+_EXACT: dict[Aggregate, _Exact] = {
     Aggregate.COUNT: _count,
     Aggregate.SUM: _sum,
     Aggregate.MEAN: _mean,
@@ -323,7 +333,7 @@ def _tiled_since(one: _Asking, inside: _Inside) -> float:
     return NAN if last is None else (inside.now - last) / SECOND
 
 
-_TILED: dict[Aggregate, Callable[[_Asking, _Inside], float]] = {
+_TILED: dict[Aggregate, _Tiled] = {
     Aggregate.COUNT: _tiled_count,
     Aggregate.SUM: _tiled_sum,
     Aggregate.MEAN: _tiled_mean,

@@ -17,7 +17,7 @@ from fradect.features.contract import Contract
 from fradect.features.held import Learnt
 from fradect.features.layout import Layout
 from fradect.features.live import Reader, Snapshot, View
-from fradect.ports import Arrival, BatchFeatures
+from fradect.ports import Arrival
 from fradect.types import DAY, Event
 
 CONFIRM_EVERY = 256
@@ -42,6 +42,12 @@ class ReplayState(Protocol):
     def confirm(self, tenant_id: str, module: str, seq: int) -> None: ...
 
 
+class Snapshots(Protocol):
+    """Batch features as of an event."""
+
+    def read(self, event: Event) -> Snapshot: ...
+
+
 @dataclass(frozen=True, slots=True)
 class LivePath:
     """What a request runs. `last_seq`: the highest number that the state has given before the stretch.
@@ -51,7 +57,7 @@ class LivePath:
 
     state: ReplayState
     reader: Reader
-    batch: BatchFeatures
+    batch: Snapshots
     last_seq: int
     together: Callable[[], AbstractContextManager[None]] = nullcontext
 

@@ -35,15 +35,17 @@ def _windows(entity: str) -> list[Window]:
         for aggregate in Aggregate:
             if aggregate is Aggregate.SHARE or (tile and aggregate is Aggregate.KM_SINCE_LAST):
                 continue
-            for of in OF.get(aggregate, (None,)):
-                for own in (True, False):
-                    windows.append(Window(entity, aggregate, length, of, include_self=own, resolution=tile))
+            windows += [
+                Window(entity, aggregate, length, of, include_self=own, resolution=tile)
+                for of in OF.get(aggregate, (None,))
+                for own in (True, False)
+            ]
     for delay in (0, 2 * DAY):
         for length, tile in ((DAY, 0), (6 * DAY, 0), (6 * DAY, DAY)):
-            for aggregate in (Aggregate.SHARE, Aggregate.COUNT):
-                windows.append(
-                    Window(entity, aggregate, length, outcome=OutcomeKind.FRAUD, delay=delay, resolution=tile)
-                )
+            windows += [
+                Window(entity, aggregate, length, outcome=OutcomeKind.FRAUD, delay=delay, resolution=tile)
+                for aggregate in (Aggregate.SHARE, Aggregate.COUNT)
+            ]
     return windows
 
 
