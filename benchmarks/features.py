@@ -30,10 +30,10 @@ from rich.table import Table
 
 from benchmarks.feature_peers import Case, RawRedis, RawSqlite, Read, feast_peer
 from fradect.adapters.event_log import EventLog
-from fradect.adapters.feast_online import OnlineSnapshots
 from fradect.adapters.feast_store import FeastStore
 from fradect.adapters.history_store import build_features
 from fradect.adapters.importing import import_path
+from fradect.adapters.online_snapshots import OnlineSnapshots
 from fradect.adapters.places import Places
 from fradect.adapters.replay_source import ReplaySource
 from fradect.adapters.snapshot_store import build_snapshots

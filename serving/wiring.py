@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from fradect.adapters.feast_online import OnlineSnapshots
 from fradect.adapters.keys import ApiKeys
 from fradect.adapters.ledger_reads import LedgerReads
 from fradect.adapters.ledger_sql import SqlLedger
 from fradect.adapters.object_stores import open_store
+from fradect.adapters.online_snapshots import OnlineSnapshots
 from fradect.adapters.places import Places
 from fradect.adapters.releases_folder import ReleasesFolder
 from fradect.adapters.shared_sql import SqlMeasurements, open_shared

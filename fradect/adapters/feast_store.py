@@ -91,7 +91,7 @@ def _view(name: str, entity: Entity, source: FileSource, features: Sequence[Feat
 
 
 class FeastStore:
-    """What the batch needs of Feast. The service reads what is put online through `feast_online`."""
+    """What the batch needs of Feast. The service reads what is put online through `online_snapshots`."""
 
     def __init__(self, places: Places, contract: Contract, online_url: str) -> None:
         self._places = places

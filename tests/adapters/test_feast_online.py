@@ -30,8 +30,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fradect.adapters.feast_format import customer_of, entity_key, field_name, local_moment, number, proto_moment
-from fradect.adapters.feast_online import OnlineSnapshots, open_online
+from fradect.adapters.feast_online import open_online
 from fradect.adapters.feast_store import FeastStore
+from fradect.adapters.online_snapshots import OnlineSnapshots
 from fradect.adapters.places import Places
 from fradect.errors import NotFound, Refused, Unavailable
 from fradect.features.live import Snapshot

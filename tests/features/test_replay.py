@@ -174,7 +174,7 @@ def test_a_kernel_that_adds_up_floats_is_found(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(
         moment._EXACT, Aggregate.SUM, lambda one, columns, a, b: sum(map(float, columns[2 + one.value][a:b]))
     )
-    assert set(_found(case.play())) == {"customer_amount_sum_1d"}
+    assert set(_found(_case(tmp_path / "planted", columns=columns).play())) == {"customer_amount_sum_1d"}
 
 
 def test_a_float_in_an_event_where_an_integer_belongs_is_found(case: Case) -> None:
