@@ -268,8 +268,6 @@ class SqliteState:
         scope = self._adopted(event.tenant_id, event.module)
         rows = [(entity, outcome_rows(entity, learnt)) for entity in scope.layout.entities if entity.sources]
         told = [(entity, key, row) for entity, row in rows if row and (key := key_of(entity, event)) is not None]
-        if not told:
-            return  # no window looks at it
         fresh = self._file.db.execute(
             "INSERT OR IGNORE INTO learnt VALUES (?, ?, ?, ?)",
             (scope.id, learnt.kind, raw(event.event_id), max(event.event_time, learnt.known_at)),
