@@ -13,6 +13,7 @@ from rich.text import Text
 
 from flows.evidence import Candidate, Measured, Verdicts, recall
 from flows.wiring import Workshop
+from fradect.errors import InvalidInput
 from fradect.types import Verdict
 from monitoring.replay_page import answer, listed
 from training.card import NAMES, money
@@ -46,7 +47,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 def leave_json(path: Path | None, figures: Mapping[str, Any]) -> None:
     """The same figures for machines, where asked for."""
     if path is not None:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
+        except OSError as error:
+            raise InvalidInput(f"{path} cannot be written ({error.strerror}): name another file", "json") from error
 
 
 def simulated(summary: "Summary", folder: Path, json: Path | None) -> None:

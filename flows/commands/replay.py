@@ -33,8 +33,8 @@ def replay(  # noqa: PLR0913, PLR0917  one option each
     workshop(module, tenant)
     with shown():
         found = play(module, tenant, Asked(since, until, state, contract))
-    screen.replayed(found, json, report)
     if report is not None:
         leave_bytes(report, found.page())
+    screen.replayed(found, json, report)
     if not found.report.equal:
         raise typer.Exit(1)

@@ -82,9 +82,12 @@ def workshop(module: str, tenant: str) -> Workshop:
 
 
 def leave_bytes(path: Path, raw: bytes) -> None:
-    """Write a file, whole or not at all."""
-    with publishing(path) as staging:
-        staging.write_bytes(raw)
+    """Write a file, whole or not at all. InvalidInput where that cannot be."""
+    try:
+        with publishing(path) as staging:
+            staging.write_bytes(raw)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written ({error.strerror}): name another place") from error
 
 
 def raw_folder(name: str) -> Path:

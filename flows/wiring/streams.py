@@ -83,6 +83,8 @@ def _way(asked: Asked, mapping: Mapping) -> KafkaUrl | Path:
         raise InvalidInput(f"stream {scheme}://: give kafka://host:port/topic, file:///folder or a path", "stream")
     if asked.outcomes:
         raise InvalidInput("outcomes of a folder lie in its sub folder outcomes/: leave the option out", "outcomes")
+    if not asked.url or (mark and not rest.startswith("/")):
+        raise InvalidInput(f"stream {asked.url!r}: a folder is a path, or file:///and/its/path", "stream")
     folder = Path(unquote(urlsplit(asked.url).path) if rest else asked.url).resolve()
     if not folder.is_dir():
         raise InvalidInput(f"{folder} is no folder: make it, or name another", "stream")

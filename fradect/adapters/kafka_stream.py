@@ -58,6 +58,10 @@ class KafkaUrl:
                 f"stream URL: {wrong}; write kafka://host:port[,host:port]/topic?group=G&outcomes=TOPIC&config=FILE",
                 field="stream",
             )
+        for server in parts.netloc.split(","):
+            host, _, port = server.rpartition(":")
+            if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+                raise InvalidInput(f"stream URL: {server!r} is no host:port, like 10.0.0.1:9092", field="stream")
         own = _properties(Path(asked["config"])) if asked.get("config") else {}
         return cls(parts.netloc, topic, asked.get("outcomes") or outcomes, asked.get("group") or group, own)
 

@@ -94,15 +94,15 @@ class StateFile:
         self.path = path
         self.turn = threading.RLock()
         self._together = False
-        if isinstance(path, Path):
-            path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            if isinstance(path, Path):
+                path.parent.mkdir(parents=True, exist_ok=True)
             self.db = sqlite3.connect(
                 path, timeout=wait, isolation_level=None, check_same_thread=False, cached_statements=512
             )
             for pragma in _PASSING if scratch else _LASTING:
                 self.db.execute(f"PRAGMA {pragma}")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._trouble(error) from error
         self._prepare()
 
@@ -243,7 +243,7 @@ class StateFile:
             for statement in wanted.values():
                 db.execute(statement)
 
-    def _trouble(self, error: sqlite3.Error) -> Unavailable:
+    def _trouble(self, error: sqlite3.Error | OSError) -> Unavailable:
         return Unavailable(
             f"the live state in {self.path} does not answer ({error}): try again; a damaged file may be removed, the "
             "log gives it back"

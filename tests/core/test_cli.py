@@ -45,6 +45,9 @@ def test_every_command_explains_itself(name: str) -> None:
         ["train", "--module", "nonsense"],
         ["train", "--tenant", "../elsewhere"],
         ["drift", "--tenant", "nobody"],
+        ["ingest", "--stream", "file://nosuch", "--mapping", "simulator"],
+        ["ingest", "--stream", "kafka://127.0.0.1:abc/t", "--mapping", "simulator"],
+        ["replay", "--state", "foo", "--tenant", "nobody"],
     ],
     ids=" ".join,
 )
