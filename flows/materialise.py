@@ -6,7 +6,7 @@ from prefect import flow
 
 from expectations import features
 from expectations.report import require
-from flows.ingest import moment
+from flows.moments import moment
 from flows.progress import advance
 from flows.progress import stage as announced
 from flows.quality import hold

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from prefect import flow
 
-from flows.ingest import moment
+from flows.moments import moment
 from flows.progress import advance
 from flows.progress import stage as announced
 from flows.stage import stage

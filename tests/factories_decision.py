@@ -8,8 +8,7 @@ import numpy as np
 import xgboost as xgb
 
 from fradect.features.contract import Contract
-from fradect.features.held import Held, append, key_of
-from fradect.features.held import record as record_of
+from fradect.features.held import Held, append, records
 from fradect.features.layout import Layout
 from fradect.features.live import Snapshot
 from fradect.judgement import Loaded, load
@@ -120,10 +119,9 @@ def record(event_id: str = "tx1", *, decision_id: str | None = None, digest: str
 
 def alone(event: Event, seq: int, layout: Layout) -> Arrival:
     """What the live state shows of an event that nothing came before."""
-    seen = {
-        entity.entity: None if key_of(entity, event) is None else append(entity, Held(), record_of(entity, event, seq))
-        for entity in layout.entities
-    }
+    seen: dict[str, Held | None] = {entity.entity: None for entity in layout.entities}
+    for entity, _, row in records(layout, event, seq):
+        seen[entity.entity] = append(entity, Held(), row)
     return Arrival(seq, event.event_time, event.event_time, seen, layout.digest)
 
 

@@ -2,7 +2,8 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import Any, NoReturn
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from fradect.adapters.objects_s3 import S3Objects
+from fradect.errors import Unavailable
 from fradect.objects import S3Url
 from fradect.settings import S3Access
 
@@ -59,6 +61,20 @@ class S3Server:
         """As good as new, with everything that was stored."""
         self.fuse, self.alter = None, None
         self.asked.clear()
+
+    def breaks(self, work: Callable[[], object]) -> Iterator[int]:
+        """The work, cut off before any answer, then after one more each time, until it goes through. After each cut
+        the server is as good as new, and how many there were so far is told."""
+        for answered in count():
+            self.fuse = answered
+            try:
+                work()
+            except Unavailable:
+                self.mend()
+            else:
+                self.mend()
+                return
+            yield answered + 1
 
     def stop(self) -> None:
         self._server.shutdown()

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from fradect.adapters.chain import GENESIS, link
 from fradect.adapters.database import OnlyWriter, migrate, open_database, sqlite_path
 from fradect.adapters.prepared import Prepared
-from fradect.adapters.tables import events, outbox, risk_decisions, transactions
+from fradect.adapters.tables import event_row, events, outbox, risk_decisions, transactions
 from fradect.errors import Unavailable
 from fradect.ports import Record, Stored
-from fradect.types import Action, Event
+from fradect.types import Action
 
 STATUS = {Action.APPROVE: "approved", Action.REVIEW: "in_review", Action.DECLINE: "declined"}
 _ABOUT = ("merchant_id", "payment_method", "channel")  # what a transaction's metadata repeats of its event
@@ -125,18 +125,6 @@ class _Head:
 
     seq: int
     hash: bytes
-
-
-def event_row(event: Event, seq: int | None) -> dict[str, Any]:
-    return {
-        "tenant_id": event.tenant_id,
-        "module": event.module,
-        "event_id": event.event_id,
-        "seq": seq,
-        "event_time": event.event_time,
-        "observed_at": event.observed_at,
-        "fields": _json.encode(dict(event.fields)),
-    }
 
 
 def decision_row(record: Record, writer: str, head: _Head) -> dict[str, Any]:

@@ -5,19 +5,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from fradect.adapters.logged_events import LoggedEvents
 from fradect.adapters.sql_events import SqlEvents
-from fradect.adapters.tables import outcomes, stream_attempts, stream_events, stream_offsets
+from fradect.adapters.tables import event_row, outcomes, stream_attempts, stream_events, stream_offsets
 from fradect.errors import Unavailable
 from fradect.stream import Fenced, Known, Learnt, Part, Place, Saying, Settled
 from fradect.stream.ports import Heard
 from fradect.types import Event, OutcomeKind
 
 _MOST_NAMES = 500  # in one IN list
-_json = msgspec.json.Encoder(order="deterministic")
 
 
 class SqlStreamStore:
@@ -160,17 +158,7 @@ class SqlStreamStore:
             connection.execute(gone, [{"its_event": event_id, "its_kind": str(kind)} for event_id, kind in about])
 
     def _event_row(self, seq: int, event: Event, origin: str) -> dict[str, Any]:
-        return {
-            "tenant_id": event.tenant_id,
-            "module": event.module,
-            "event_id": event.event_id,
-            "seq": seq,
-            "event_time": event.event_time,
-            "observed_at": event.observed_at,
-            "fields": _json.encode(dict(event.fields)),
-            "origin": origin,
-            "compacted": False,
-        }
+        return {**event_row(event, seq), "origin": origin, "compacted": False}
 
     def _outcome_row(self, learnt: Learnt, origin: str) -> dict[str, Any]:
         saying = Saying(learnt.event.event_id, learnt.kind, learnt.value, learnt.known_at, origin)

@@ -4,7 +4,14 @@ Two sets: the ledger, which the service alone writes, and what other processes w
 each is a file, since SQLite takes one writer.
 """
 
+from typing import Any
+
+import msgspec
 import sqlalchemy as sa
+
+from fradect.types import Event
+
+_json = msgspec.json.Encoder(order="deterministic")
 
 LEDGER = sa.MetaData()
 SHARED = sa.MetaData()
@@ -182,3 +189,16 @@ stream_attempts = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("first_seen", sa.BigInteger, nullable=False),
 )
+
+
+def event_row(event: Event, seq: int | None) -> dict[str, Any]:
+    """What `events` and `stream_events` hold of an event; bytes that the ledger's chain covers."""
+    return {
+        "tenant_id": event.tenant_id,
+        "module": event.module,
+        "event_id": event.event_id,
+        "seq": seq,
+        "event_time": event.event_time,
+        "observed_at": event.observed_at,
+        "fields": _json.encode(dict(event.fields)),
+    }

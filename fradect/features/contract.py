@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -167,8 +166,3 @@ def _check_feature(contract: Contract, feature: Feature, fields: set[str], entit
         raise InvalidInput(f"{where}: {window.aggregate} {'needs' if needs_field else 'takes no'} field (`of`)")
     if feature.empty is not None and not math.isfinite(feature.empty):
         raise InvalidInput(f"{where}: the value of an empty window must be finite or absent")
-
-
-def describe(contract: Contract) -> list[dict[str, Any]]:
-    """Rows for documentation: name, kind, unit, meaning."""
-    return [{"name": f.name, "kind": f.kind.value, "unit": f.unit, "meaning": f.meaning} for f in contract]

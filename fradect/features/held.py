@@ -80,12 +80,6 @@ def key_of(layout: EntityLayout, event: Event) -> str | None:
     return None if key is None else str(key)
 
 
-def record(layout: EntityLayout, event: Event, seq: int) -> bytes:
-    """The event's row."""
-    get = event.fields.get
-    return numbers([event.event_time, seq, *(code_of(get(name), kind) for name, kind in layout.values)])
-
-
 def records(layout: Layout, event: Event, seq: int) -> Iterator[tuple[EntityLayout, str, bytes]]:
     """Layout, key and row of every entity that the event names."""
     get = event.fields.get

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fradect.features.contract import MAX_LATE, Aggregate, Contract, Feature, Kind
 from fradect.features.held import Seen
-from fradect.features.layout import Layout, layout_of
+from fradect.features.layout import layout_of
 from fradect.features.moment import Asked, EntityReader
 from fradect.features.request import formula
 from fradect.modules.declaration import Module
@@ -38,11 +38,11 @@ class Snapshot:
 
 
 class Reader:
-    """A contract made ready to compute vectors from what the live state of `layout` shows."""
+    """A contract made ready to compute vectors from what a live state of its layout shows."""
 
-    def __init__(self, module: Module, contract: Contract, layout: Layout | None = None) -> None:
+    def __init__(self, module: Module, contract: Contract) -> None:
         self.contract = contract
-        self.layout = layout or layout_of(module, contract)
+        self.layout = layout_of(module, contract)
         held = {entity.entity: entity for entity in self.layout.entities}
         self._entities = tuple(EntityReader(held[entity], contract) for entity in contract.entities)
         self._request = tuple((f.name, formula(f).row) for f in contract.of_kind(Kind.REQUEST))

@@ -186,16 +186,8 @@ def test_wherever_the_server_dies_readers_see_a_whole_log_and_the_next_try_works
     mirrored(second, store).pull()
     bring(first, 2, 3)
     broken = 0
-    while True:
-        s3.fuse = broken
-        try:
-            mirrored(first, store).push()
-        except Unavailable:
-            broken += 1
-        else:
-            break
-        finally:
-            s3.mend()
+    for _ in s3.breaks(lambda: mirrored(first, store).push()):
+        broken += 1
         mirrored(second, store).pull()
         assert ids(second) == {"t1"}
         assert is_sound(second)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fradect.adapters.mirror import MANIFEST, FileFacts, Manifest, Mirror
 from fradect.adapters.objects_folder import FolderObjects
-from fradect.errors import Refused, Unavailable
+from fradect.errors import Refused
 from tests.factories_s3 import S3Server
 
 SHELF = "evidence/rel_1"
@@ -107,22 +107,13 @@ def test_wherever_the_server_dies_the_other_home_sees_one_state_and_the_next_try
     write(first, new)
     if at == "pull":
         first.push(SHELF)
-    broken, answered = 0, 0
-    while True:
-        s3.fuse = answered
-        try:
-            (first.push if at == "push" else second.pull)(SHELF)
-        except Unavailable:
-            broken += 1
-        else:
-            break
-        finally:
-            s3.mend()
+    broken = 0
+    for _ in s3.breaks(lambda: (first.push if at == "push" else second.pull)(SHELF)):
+        broken += 1
         assert held(second) == old
         if at == "push":
             second.pull(SHELF)
             assert held(second) == old
-        answered += 1
     assert broken > 3
     second.pull(SHELF)
     assert held(second) == new

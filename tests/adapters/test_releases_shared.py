@@ -9,7 +9,7 @@ from fradect.adapters.objects_folder import FolderObjects
 from fradect.adapters.releases_folder import ReleasesFolder
 from fradect.adapters.releases_shared import SharedReleases
 from fradect.adapters.shared_home import SharedHome
-from fradect.errors import Conflict, InvalidInput, NotFound, Refused, Unavailable
+from fradect.errors import Conflict, InvalidInput, NotFound, Refused
 from fradect.objects import ObjectStore
 from tests.factories_decision import toy_release
 from tests.factories_s3 import S3Server
@@ -72,16 +72,7 @@ def test_wherever_the_server_dies_a_champion_is_whole_or_not_champion(
     here.promote("ecommerce", "demo", FIRST.id)
     here.save(SECOND)
     broken = 0
-    while True:
-        s3.fuse = broken
-        try:
-            shared(tmp_path / "here", store).promote("ecommerce", "demo", SECOND.id)
-        except Unavailable:
-            broken += 1
-        else:
-            break
-        finally:
-            s3.mend()
+    for broken in s3.breaks(lambda: shared(tmp_path / "here", store).promote("ecommerce", "demo", SECOND.id)):
         there = shared(tmp_path / f"there-{broken}", store)
         assert there.champion("ecommerce", "demo") == FIRST.id
         assert there.load(FIRST.id) == FIRST

@@ -139,7 +139,7 @@ def test_currencies_have_the_decimals_of_iso_4217() -> None:
     }
     assert len(EXPONENTS) > 150
     with pytest.raises(Fault, match="unknown currency"):
-        exponent_of("XXX")
+        exponent_of("XXX")  # ISO 4217 keeps it for "no currency"
 
 
 def test_the_largest_amount_is_exact_in_a_float_too() -> None:

@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 from fradect.features import held as held_module
 from fradect.features.contract import MAX_LATE, Aggregate, Contract, Feature, Kind, Window, check
 from fradect.features.held import Learnt
-from fradect.features.history import Outcomes, Partition, looked_at, too_late, window_features
 from fradect.features.live import Reader, Snapshot
-from fradect.features.windows import Entries, codes
 from fradect.modules import module_of
-from fradect.modules.declaration import FieldType
 from fradect.types import DAY, HOUR, MINUTE, Event, OutcomeKind
+from tests.features.factories_history import history_of
 from tests.features.factories_state import MemoryState
 
 MODULE = module_of("ecommerce")
@@ -113,41 +111,7 @@ def _live(events: list[Event], outcomes: list[tuple[int, Learnt]], lag: int) -> 
 
 
 def _history(events: list[Event], outcomes: list[tuple[int, Learnt]]) -> Mapping[str, Any]:
-    times = np.array([event.event_time for event in events], np.int64)
-    late, _ = too_late(times, 0)
-    columns = {}
-    for entity in CONTRACT.entities:
-        field = MODULE.entities[entity]
-        keys = codes([_text(event, field) for event in events])
-        named = np.flatnonzero(keys >= 0)
-        values = {
-            name: _column(events, name, kind)[named] for name, kind in looked_at(MODULE, CONTRACT, entity).items()
-        }
-        entries = Entries(keys[named], times[named], named + 1, values)
-        told = [learnt for _, learnt in outcomes if _text(learnt.event, field) is not None]
-        of = [keys[int(learnt.event.event_id[1:])] for learnt in told]
-        cells = [
-            (key, learnt.number, learnt.event.event_time, learnt.known_at, int(learnt.value))
-            for key, learnt in zip(of, told, strict=True)
-        ]
-        known = Outcomes(*(np.array(column, np.int64) for column in (zip(*cells, strict=True) if cells else [()] * 5)))
-        for name, answer in window_features(CONTRACT, entity, Partition(entries, {"fraud": known})).items():
-            columns[name] = np.full(len(events), np.nan)
-            columns[name][named] = answer
-            columns[name][late] = np.nan
-    return columns
-
-
-def _text(event: Event, field: str) -> str | None:
-    value = event.fields.get(field)
-    return None if value is None else str(value)
-
-
-def _column(events: list[Event], name: str, kind: FieldType) -> Any:
-    cells: list[Any] = [event.fields.get(name) for event in events]
-    if kind is FieldType.PLACE:
-        return np.array([-1 if cell is None else cell for cell in cells], np.int64)
-    return np.array(cells, np.int64) if kind is FieldType.MONEY else codes(cells)
+    return history_of(CONTRACT, list(enumerate(events, 1)), [learnt for _, learnt in outcomes])
 
 
 @settings(max_examples=150)
