@@ -72,7 +72,7 @@ class Decision:
     """An answer as it is written to the ledger, once.
 
     `degraded` says what it was made without; `seq` is None when that was the live state. `could_not_run`: rules
-    that lacked a value.
+    that lacked a value. `signals`: what lists and outside sources said of the event when it was decided.
     """
 
     decision_id: str
@@ -91,6 +91,7 @@ class Decision:
     degraded: tuple[str, ...]
     could_not_run: tuple[str, ...]
     timings_us: Mapping[str, int]
+    signals: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
