@@ -45,7 +45,7 @@ def show(
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Keys and bytes by entity, and how far the state has come. Exit code 1 when it should be rebuilt."""
-    with live_state(module, tenant, state) as kept:
+    with live_state(module, tenant, state, to_read=True) as kept:
         found = kept.show()
     _held(found)
     screen.leave_json(json, {**asdict(found.mark), "contract": found.contract, "entities": _entities(found)})
@@ -80,6 +80,8 @@ def _held(found: Shown) -> None:
     console.print(screen.table("Held, by entity, in bytes of a key", columns, rows))
     waiting = f", {found.size.waiting:,} arrivals wait to be confirmed" if found.size else ""
     console.print(f"Numbers up to {mark.last_seq:,}, confirmed up to {mark.confirmed_seq:,}{waiting}.")
+    if mark.confirmed_seq < mark.last_seq and found.size:
+        console.print("[dim]What lies between is compared with SQL, and confirmed, by the service or a stream.[/]")
 
 
 def _entities(found: Shown) -> dict[str, dict[str, float]]:

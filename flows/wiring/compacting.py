@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -16,7 +15,7 @@ from fradect.adapters.event_log import EventLog
 from fradect.adapters.importing import ImportOptions
 from fradect.adapters.shared_sql import open_shared, shared_url
 from fradect.adapters.sql_events import SqlEvents
-from fradect.adapters.states import States, is_embedded, open_state
+from fradect.adapters.states import States, missing_file, open_state
 from fradect.errors import Conflict
 from fradect.mapping import Mapping
 from fradect.settings import Settings
@@ -104,7 +103,7 @@ def live_state(settings: Settings) -> Iterator[States]:
 
 def has_state(settings: Settings) -> bool:
     """False while a state in a file has not been made."""
-    return not is_embedded(settings.state_url) or Path(sa.make_url(settings.state_url).database or "").exists()
+    return missing_file(settings.state_url) is None
 
 
 def confirmed(settings: Settings, tenant: str, module: str) -> int | None:

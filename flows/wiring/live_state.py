@@ -11,8 +11,10 @@ from fradect.adapters.places import Places
 from fradect.adapters.state_parts import Mark, Rebuilt, Size
 from fradect.adapters.state_sources import Rebuilder
 from fradect.adapters.state_upkeep import imported
-from fradect.adapters.states import States, open_state
+from fradect.adapters.states import States, missing_file, open_state
+from fradect.errors import NotFound
 from fradect.features.layout import Layout, layout_of
+from fradect.settings import Settings
 
 __all__ = ["Kept", "Rebuilt", "Shown", "live_state"]
 
@@ -38,14 +40,21 @@ class Kept:
     log's before there is one."""
 
     state: States
-    rebuilder: Rebuilder
+    settings: Settings
     tenant: str
     contract: str
     layout: Layout
     places: Places
 
     def rebuild(self) -> Rebuilt:
-        return self.rebuilder.rebuild(self.tenant, self.layout, lambda words, share: advance(share, 1.0, words))
+        """What was known to be stored before is so after, as far as the state had come."""
+        before = self.state.mark(self.tenant, self.layout.module)
+        with sql(self.settings) as (shared, stored):
+            rebuilder = Rebuilder(self.state, self.settings.home, shared, stored)
+            rebuilt = rebuilder.rebuild(self.tenant, self.layout, lambda words, share: advance(share, 1.0, words))
+        if before.layout == self.layout.digest:
+            self.state.confirm(self.tenant, self.layout.module, before.confirmed_seq)
+        return rebuilt
 
     def show(self) -> Shown:
         mark = self.state.mark(self.tenant, self.layout.module)
@@ -57,16 +66,19 @@ class Kept:
 
 
 @contextmanager
-def live_state(module: str, tenant: str, url: str | None) -> Iterator[Kept]:
-    """NotFound where there is neither a champion nor a log."""
+def live_state(module: str, tenant: str, url: str | None, *, to_read: bool = False) -> Iterator[Kept]:
+    """`url`: as the option --state gives it. NotFound where there is neither a champion nor a log; `to_read`: where
+    the state has not been made, either."""
     shop = workshop(module, tenant)
     champion = shop.releases.champion(module, tenant)
     contract = shop.contract if champion is None else shop.releases.load(champion).contract
-    with sql(shop.settings) as (shared, stored):
-        state = open_state(url or shop.settings.state_url)
-        try:
-            rebuilder = Rebuilder(state, shop.home, shared, stored)
-            layout = layout_of(shop.module, contract)
-            yield Kept(state, rebuilder, tenant, contract.name, layout, shop.places)
-        finally:
-            state.close()
+    chosen = (shop.settings.state_url, "FRADECT_STATE_URL") if url is None else (url, "--state")
+    missing = missing_file(*chosen) if to_read else None
+    if missing is not None:
+        raise NotFound(f"no live state at {missing}: `fradect serve` or `fradect state rebuild` makes one")
+    state = open_state(chosen[0], named=chosen[1])
+    try:
+        layout = layout_of(shop.module, contract)
+        yield Kept(state, shop.settings, tenant, contract.name, layout, shop.places)
+    finally:
+        state.close()

@@ -1,9 +1,12 @@
 """The live state as every adapter keeps it, and which adapter a URL chooses."""
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Protocol
 
-from fradect.adapters.online_address import FolderAddress, address_of
+from fradect.adapters.online_address import FolderAddress, RedisAddress, address_of
 from fradect.adapters.state_parts import Filling, Mark, Size
 from fradect.adapters.state_redis import RedisState
 from fradect.adapters.state_sqlite import SqliteState
@@ -112,22 +115,46 @@ class States(Protocol):
     def close(self) -> None: ...
 
 
-def open_state(url: str, wait: float = 5.0) -> States:
+def open_state(url: str, wait: float = 5.0, named: str = "FRADECT_STATE_URL") -> States:
     """The live state that a URL chooses: sqlite:///<path> or redis://[:password@]host[:port][/number], rediss:// too.
 
-    `wait`: seconds after which a step that was not answered is Unavailable. InvalidInput, which repeats nothing that
-    may be a password, for other URLs.
+    `wait`: seconds after which a step that was not answered is Unavailable. `named`: what gave the URL. InvalidInput,
+    which repeats nothing that may be a password, for other URLs, and for a file that holds other tables.
     """
-    try:
-        address = address_of(url)
-    except InvalidInput as error:
-        wanted = "sqlite:///<path> or redis[s]://[[user]:password@]host[:port][/number]"
-        raise InvalidInput(f"FRADECT_STATE_URL: give {wanted}", field="FRADECT_STATE_URL") from error
+    address = _address(url, named)
     if isinstance(address, FolderAddress):
+        _check_tables(address.folder, named)
         return SqliteState(address.folder, wait=wait)
     return RedisState(address, wait=wait)
+
+
+def missing_file(url: str, named: str = "FRADECT_STATE_URL") -> Path | None:
+    """The file of a state that has not been made; None where there is one, or the state is no file."""
+    address = _address(url, named)
+    return address.folder if isinstance(address, FolderAddress) and not address.folder.exists() else None
 
 
 def is_embedded(url: str) -> bool:
     """Whether one service alone uses the state, beside batch work and streams on its machine."""
     return url.startswith("sqlite:")
+
+
+def _address(url: str, named: str) -> FolderAddress | RedisAddress:
+    try:
+        return address_of(url)
+    except InvalidInput as error:
+        wanted = "sqlite:///<path> or redis[s]://[[user]:password@]host[:port][/number]"
+        raise InvalidInput(f"{named}: give {wanted}", field=named) from error
+
+
+def _check_tables(path: Path, named: str) -> None:
+    """A state throws away tables that are not as it wants them, and they might be the ledger's."""
+    if not path.is_file():
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error:  # whoever opens it for good says what is wrong
+        return
+    if names and "scopes" not in names:
+        raise InvalidInput(f"{named}: {path} holds other tables ({min(names)}, ...): name a file of its own", named)
