@@ -87,7 +87,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one decision writes. `subject`: what the event is called (Module.subject); `options`: of the request."""
+    """What one decision writes. `subject`: what the event is called (Module.subject); `options`: of the request.
+
+    `idempotency_key`: SHA-256, in hexadecimal, of the caller's key.
+    """
 
     event: Event
     decision: Decision
@@ -95,6 +98,7 @@ class Record:
     request_digest: str
     options: Mapping[str, bool]
     answer: bytes
+    idempotency_key: str | None = None
 
 
 class Ledger(Protocol):

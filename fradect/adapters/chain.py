@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 GENESIS = bytes(32)
+CHAIN_FORMAT = 2  # of rows written from now on; each row says its own
 
 # What a link covers, in this order for ever; the outcome, which comes later, stands outside.
 EVENT_COLUMNS = ("tenant_id", "module", "event_id", "event_time", "observed_at", "fields")
@@ -35,11 +36,13 @@ DECISION_COLUMNS = (
     "writer",
     "chain_seq",
 )
+_ADDED = {1: (), CHAIN_FORMAT: ("signals", "chain_format")}
 
 _ENCODER = msgspec.msgpack.Encoder()
 
 
 def link(previous: bytes, event: Mapping[str, Any], decision: Mapping[str, Any]) -> bytes:
-    """SHA-256 over the previous hash and the MessagePack array of the covered columns, as stored."""
+    """SHA-256 over the previous hash and the MessagePack array of the columns that the row's format covers, as stored."""
     covered = [*(event[name] for name in EVENT_COLUMNS), *(decision[name] for name in DECISION_COLUMNS)]
+    covered += (decision[name] for name in _ADDED[decision["chain_format"]])
     return hashlib.sha256(previous + _ENCODER.encode(covered)).digest()

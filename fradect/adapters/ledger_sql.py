@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from fradect.adapters.chain import GENESIS, link
+from fradect.adapters.chain import CHAIN_FORMAT, GENESIS, link
 from fradect.adapters.database import OnlyWriter, migrate, open_database, sqlite_path
 from fradect.adapters.prepared import Prepared
 from fradect.adapters.tables import event_row, events, outbox, risk_decisions, transactions
@@ -155,6 +155,8 @@ def decision_row(record: Record, writer: str, head: _Head) -> dict[str, Any]:
         "writer": writer,
         "chain_seq": head.seq + 1,
         "prev_hash": head.hash,
+        "signals": _text(dict(decision.signals)),
+        "chain_format": CHAIN_FORMAT,
     }
 
 

@@ -49,7 +49,7 @@ transactions = sa.Table(
     sa.Index("transactions_customer", "tenant_id", "customer_id", "created_at"),
 )
 
-# Written once, but for the two outcome columns, which the chain does not cover.
+# Written once, but for the two outcome columns, which the chain does not cover. `chain_format`: which columns it does.
 risk_decisions = sa.Table(
     "risk_decisions",
     LEDGER,
@@ -80,9 +80,54 @@ risk_decisions = sa.Table(
     sa.Column("row_hash", sa.LargeBinary(32), nullable=False),
     sa.Column("outcome", sa.String(32)),
     sa.Column("outcome_updated_at", sa.BigInteger),
+    sa.Column("signals", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("chain_format", sa.Integer, nullable=False, server_default="1"),
     sa.UniqueConstraint("tenant_id", "module", "entity_id", name="risk_decisions_entity"),
     sa.UniqueConstraint("writer", "chain_seq", name="risk_decisions_chain"),
     sa.Index("risk_decisions_time", "tenant_id", "module", "created_at"),
+)
+
+# What a decision turned out to be, as it was told: corrections are added, nothing is changed. `known_at` is when it was
+# known, `told_at` when we were told, `origin` by whom. `number`: the outcome's own in the live state.
+decision_outcomes = sa.Table(
+    "decision_outcomes",
+    LEDGER,
+    sa.Column("id", _ROW, primary_key=True, autoincrement=True),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("decision_id", sa.String(64), nullable=False),
+    sa.Column("outcome", sa.String(32), nullable=False),
+    sa.Column("known_at", sa.BigInteger, nullable=False),
+    sa.Column("told_at", sa.BigInteger, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("note", sa.Text),
+    sa.Column("number", sa.BigInteger),
+    sa.UniqueConstraint("tenant_id", "decision_id", "known_at", "outcome", name="decision_outcomes_once"),
+)
+
+# Which event a caller's Idempotency-Key (its SHA-256) was first used for.
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    LEDGER,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("module", sa.String(64), nullable=False),
+    sa.Column("entity_id", sa.String(256), nullable=False),
+    sa.Column("request_digest", sa.String(64), nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+# Where each chain had come to on a day, all writers together; the checkpoints are a chain of their own.
+chain_checkpoints = sa.Table(
+    "chain_checkpoints",
+    LEDGER,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("day", sa.String(10), nullable=False),
+    sa.Column("writer", sa.String(64), nullable=False),
+    sa.Column("chain_seq", sa.BigInteger, nullable=False),
+    sa.Column("row_hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("prev_hash", sa.LargeBinary(32), nullable=False),
+    sa.Column("hash", sa.LargeBinary(32), nullable=False),
+    sa.UniqueConstraint("day", "writer", name="chain_checkpoints_day"),
 )
 
 # What is still to be told to others, written with what it tells of.
