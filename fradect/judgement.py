@@ -30,6 +30,10 @@ class Model(Protocol):
 
     def contributions(self, row: tuple[float, ...]) -> tuple[npt.NDArray[np.float64], float]: ...
 
+    def contributions_of_all(
+        self, rows: npt.NDArray[np.float64], threads: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:

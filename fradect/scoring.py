@@ -9,6 +9,7 @@ import numpy.typing as npt
 import xgboost as xgb
 
 from fradect.features.contract import Contract
+from fradect.one_row import OneRow
 
 Matrix = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float64]
@@ -23,6 +24,10 @@ class Calibrator:
 
     def probability(self, margin: Floats) -> Floats:
         return 1.0 / (1.0 + np.exp(-(self.slope * margin + self.intercept)))
+
+    def one(self, margin: float) -> float:
+        """The same bits for one; `math.exp` rounds differently."""
+        return float(1.0 / (1.0 + np.exp(-(self.slope * margin + self.intercept))))
 
     def to_json(self) -> bytes:
         return msgspec.json.encode({"method": "platt", "slope": self.slope, "intercept": self.intercept})
@@ -48,11 +53,16 @@ class Scorer:
         self._calibrator = calibrator
         self._types = feature_types(contract)
         self._threads = threads
+        self._one_row = OneRow(self._booster, len(self._types))
 
     def probability(self, matrix: Matrix) -> Floats:
         """Calibrated probability of each row of (n, features), columns in contract order, NaN missing."""
         margin = self._booster.inplace_predict(matrix, predict_type="margin", strict_shape=False)
         return self._calibrator.probability(np.asarray(margin, np.float64))
+
+    def probability_of(self, row: Sequence[float]) -> float:
+        """Calibrated probability of one row, to the bit what `probability` gives it among others."""
+        return self._calibrator.one(self._one_row.margin(row))
 
     def contributions(self, row: Sequence[float]) -> tuple[Floats, float]:
         """Exact contributions of one row to the calibrated log-odds, and the log-odds of the baseline.
@@ -64,3 +74,14 @@ class Scorer:
         parts = np.asarray(self._booster.predict(matrix, pred_contribs=True)[0], np.float64)
         baseline = self._calibrator.slope * float(parts[-1]) + self._calibrator.intercept
         return self._calibrator.slope * parts[:-1], baseline
+
+    def contributions_of_all(self, rows: Matrix, threads: int) -> tuple[Floats, Floats]:
+        """The same for many rows at once, to the last bit: (n, features), and a baseline for each."""
+        matrix = xgb.DMatrix(rows, feature_types=self._types, enable_categorical=True, nthread=threads)
+        self._booster.set_param({"nthread": threads})
+        try:
+            parts = np.asarray(self._booster.predict(matrix, pred_contribs=True), np.float64)
+        finally:
+            self._booster.set_param({"nthread": self._threads})
+        baselines = self._calibrator.slope * parts[:, -1] + self._calibrator.intercept
+        return self._calibrator.slope * parts[:, :-1], baselines
