@@ -28,6 +28,8 @@ class Model(Protocol):
 
     def probability(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
 
+    def probability_of(self, row: tuple[float, ...]) -> float: ...
+
     def contributions(self, row: tuple[float, ...]) -> tuple[npt.NDArray[np.float64], float]: ...
 
     def contributions_of_all(
@@ -103,7 +105,7 @@ def judge(release: Loaded, event: Event, vector: Vector, gone: tuple[str, ...], 
 
 def _ask(model: Model, vector: Vector, explain: bool) -> ModelPart:
     try:
-        probability = float(model.probability(np.array([vector.values], np.float64))[0])
+        probability = model.probability_of(vector.values)
         why = Explanation(*model.contributions(vector.values)) if explain else None
     except Exception:  # noqa: BLE001  whatever a model raises, the decision is made without it, and says so
         return ModelPart(None)

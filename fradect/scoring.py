@@ -14,6 +14,8 @@ from fradect.one_row import OneRow
 Matrix = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float64]
 
+_FAR = 700.0  # log-odds beyond which a double's exp overflows; the probability is 1e-304 by then
+
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
@@ -23,11 +25,11 @@ class Calibrator:
     intercept: float
 
     def probability(self, margin: Floats) -> Floats:
-        return 1.0 / (1.0 + np.exp(-(self.slope * margin + self.intercept)))
+        return 1.0 / (1.0 + np.exp(np.minimum(-(self.slope * margin + self.intercept), _FAR)))
 
     def one(self, margin: float) -> float:
         """The same bits for one; `math.exp` rounds differently."""
-        return float(1.0 / (1.0 + np.exp(-(self.slope * margin + self.intercept))))
+        return float(1.0 / (1.0 + np.exp(min(-(self.slope * margin + self.intercept), _FAR))))
 
     def to_json(self) -> bytes:
         return msgspec.json.encode({"method": "platt", "slope": self.slope, "intercept": self.intercept})

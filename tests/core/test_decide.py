@@ -242,7 +242,7 @@ def test_a_conflict_that_the_state_finds_reaches_the_caller(bench: Bench) -> Non
 
 
 class _Broken:
-    def probability(self, _matrix: object) -> np.ndarray:
+    def probability_of(self, _row: object) -> float:
         raise ValueError("no")
 
     def contributions(self, _row: object) -> tuple[np.ndarray, float]:
@@ -250,8 +250,8 @@ class _Broken:
 
 
 class _Nan(_Broken):
-    def probability(self, _matrix: object) -> np.ndarray:
-        return np.array([float("nan")])
+    def probability_of(self, _row: object) -> float:
+        return float("nan")
 
     def contributions(self, _row: object) -> tuple[np.ndarray, float]:
         return np.zeros(1), 0.0

@@ -1,5 +1,7 @@
 """One booster for one event and for many: the same probabilities, contributions that add up."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,6 +38,34 @@ def test_one_row_and_many_rows_give_the_same_bits() -> None:
     together = SCORER.probability(rows)
     alone = np.array([SCORER.probability(rows[i : i + 1])[0] for i in range(64)])
     assert together.tobytes() == alone.tobytes()
+
+
+@given(st.lists(st.one_of(st.just(float("nan")), st.floats(-1e300, 1e300)), min_size=N, max_size=N))
+def test_the_way_of_one_row_gives_the_same_bits_as_the_way_of_many(values: list[float]) -> None:
+    row = _row(values)
+    assert SCORER.probability_of(row) == SCORER.probability(np.array([row, row]))[1]
+
+
+def test_threads_that_ask_at_once_each_get_their_own_answer() -> None:
+    rows = np.random.default_rng(5).integers(0, 3, (400, N)).astype(np.float64)
+    expected = SCORER.probability(rows).tolist()
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(SCORER.probability_of, rows.tolist())) == expected
+
+
+def test_a_row_of_another_width_is_no_row_of_this_model() -> None:
+    with pytest.raises(ValueError, match="size"):
+        SCORER.probability_of([1.0] * (N - 1))
+
+
+@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=20), st.floats(0.01, 5), st.floats(-9, 9))
+def test_any_margin_has_a_probability_and_one_is_calibrated_as_many(
+    margins: list[float], slope: float, intercept: float
+) -> None:
+    calibrator = Calibrator(slope, intercept)
+    many = calibrator.probability(np.array(margins))
+    assert ((many >= 0) & (many <= 1)).all()
+    assert [calibrator.one(margin) for margin in margins] == many.tolist()
 
 
 def test_threads_do_not_change_the_bits() -> None:
