@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from fradect.adapters.state_file import HELD, MARKERS, SETTLED, Scope, StateFile, split
+from fradect.adapters.state_file import APPENDED, MARKERS, SETTLED, Scope, StateFile, parts_table, split
 from fradect.adapters.state_parts import KEPT, Filling, Mark, Size, Spread, spread_of, text
 from fradect.features.held import Held, is_due, settle
 
@@ -37,8 +37,9 @@ class Care:
             self._stage("learnt", _LEARNT, filling.learnt)
             with self._file.transaction():
                 self._file.clear(scope.id)
-                for table in ("held", "settled"):
-                    db.execute(f"INSERT INTO main.{table} SELECT * FROM temp.filled_{table}")  # noqa: S608
+                for table, parts in (("held", APPENDED), ("settled", SETTLED)):
+                    columns = ", ".join(("scope", "entity", "key", *parts))
+                    db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM temp.filled_{table}")  # noqa: S608
                 db.execute("INSERT OR IGNORE INTO main.markers SELECT * FROM temp.filled_markers")
                 db.execute("INSERT OR IGNORE INTO main.learnt SELECT ?, * FROM temp.filled_learnt", (scope.id,))
                 return _marked(db, scope, filling.mark)
@@ -49,8 +50,8 @@ class Care:
 
     def _stage_held(self, scope: Scope, held: Iterable[tuple[str, bytes, Held]]) -> None:
         coming = iter(held)
-        self._begin("held", HELD)
-        self._begin("settled", SETTLED)
+        self._begin("held", parts_table(APPENDED))
+        self._begin("settled", parts_table(SETTLED))
         while page := list(islice(coming, _PAGE)):
             parted = [((scope.id, entity, key), *split(one)) for entity, key, one in page]
             self._put("held", [(*place, *appended) for place, appended, _ in parted if any(appended)])

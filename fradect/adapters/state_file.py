@@ -12,21 +12,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fradect.adapters.state_parts import NOTHING, PARTS, Draft, numbered, pack_keys, raw
+from fradect.adapters.state_parts import PARTS, Draft, numbered, pack_keys, raw
 from fradect.errors import Refused, Unavailable
 from fradect.features.held import Held
 from fradect.features.layout import EntityLayout, Layout
 
 _KEY = "scope INTEGER NOT NULL, entity TEXT NOT NULL, key BLOB NOT NULL"
-_APPENDED, _SETTLED = PARTS[:2], PARTS[2:]
+APPENDED, SETTLED = PARTS[:2], PARTS[2:]
 
 
-def _parts_table(parts: Sequence[str]) -> str:
-    columns = ", ".join(f"{name} BLOB NOT NULL DEFAULT x''" for name in parts)
-    return f"({_KEY}, {columns}, PRIMARY KEY (scope, entity, key)) WITHOUT ROWID"
+def _parts(parts: Sequence[str]) -> str:
+    return ", ".join(f"{name} BLOB NOT NULL DEFAULT x''" for name in parts)
 
 
-HELD, SETTLED = _parts_table(_APPENDED), _parts_table(_SETTLED)
+def parts_table(parts: Sequence[str]) -> str:
+    return f"({_KEY}, {_parts(parts)}, PRIMARY KEY (scope, entity, key)) WITHOUT ROWID"
+
+
+# Rows that every arrival makes longer are found by their key once and then by number, which leaves the index alone.
+_HELD = f"(id INTEGER PRIMARY KEY, {_KEY}, {_parts(APPENDED)}, UNIQUE (scope, entity, key))"
 MARKERS = (
     "(scope INTEGER NOT NULL, event_id BLOB NOT NULL, seq INTEGER NOT NULL, time INTEGER NOT NULL, "
     "newest INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (scope, event_id)) WITHOUT ROWID"
@@ -35,8 +39,8 @@ _TABLES = {
     "scopes": "(id INTEGER PRIMARY KEY, tenant_id TEXT NOT NULL, module TEXT NOT NULL, "
     "digest TEXT NOT NULL DEFAULT '', last_seq INTEGER NOT NULL DEFAULT 0, newest INTEGER NOT NULL DEFAULT 0, "
     "confirmed_seq INTEGER NOT NULL DEFAULT 0, log_seq INTEGER NOT NULL DEFAULT -1, UNIQUE (tenant_id, module))",
-    "held": HELD,
-    "settled": SETTLED,
+    "held": _HELD,
+    "settled": parts_table(SETTLED),
     "markers": MARKERS,
     "waiting": "(scope INTEGER NOT NULL, seq INTEGER NOT NULL, event_id BLOB NOT NULL, since INTEGER NOT NULL, "
     "keys BLOB NOT NULL, PRIMARY KEY (scope, seq)) WITHOUT ROWID",
@@ -47,12 +51,12 @@ _LASTING = ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "wal_
 _PASSING = ("page_size=16384", "journal_mode=MEMORY", "synchronous=OFF", "cache_size=-262144", "locking_mode=EXCLUSIVE")
 _MOST_ENTITIES = 32
 
-_APPEND = (
-    "INSERT INTO held (scope, entity, key, rows, fresh) VALUES {} ON CONFLICT (scope, entity, key) DO UPDATE SET "
-    "rows = CAST(rows || excluded.rows AS BLOB), fresh = CAST(fresh || excluded.fresh AS BLOB) "
-    "RETURNING entity, rows, fresh"
-)
-_APPENDS = tuple(_APPEND.format(", ".join(["(?, ?, ?, ?, ?)"] * n)) for n in range(_MOST_ENTITIES + 1))
+_HELD_COLUMNS = ("scope", "entity", "key", *APPENDED)
+_NEW = f"INSERT INTO held ({', '.join(_HELD_COLUMNS)}) VALUES {{}}"  # noqa: S608
+_NEWS = tuple(_NEW.format(", ".join(["(?, ?, ?, ?, ?)"] * n)) for n in range(_MOST_ENTITIES + 1))
+_HELD_OF = "SELECT entity, id, rows, fresh FROM held WHERE scope = ? AND entity = ? AND key = ?"
+_HELDS = tuple(" UNION ALL ".join([_HELD_OF] * n) for n in range(_MOST_ENTITIES + 1))
+_LONGER = "UPDATE held SET rows = ?, fresh = ? WHERE id = ?"
 _SETTLED_OF = "SELECT entity, tiles, outcomes, matured FROM settled WHERE scope = ? AND entity = ? AND key = ?"
 _SETTLEDS = tuple(" UNION ALL ".join([_SETTLED_OF] * n) for n in range(_MOST_ENTITIES + 1))
 _OF_KEY = "WHERE scope = ? AND entity = ? AND key = ?"
@@ -162,10 +166,11 @@ class StateFile:
     def replace(self, scope: Scope, entity: str, key: bytes, held: Held) -> None:
         place = (scope.id, entity, key)
         appended, settled = split(held)
-        for table, parts in (("held", appended), ("settled", settled)):
+        for table, columns, parts in (("held", APPENDED, appended), ("settled", SETTLED, settled)):
             if any(parts):
-                places = ", ".join("?" * (3 + len(parts)))
-                self.db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({places})", (*place, *parts))  # noqa: S608
+                values = ", ".join("?" * (3 + len(parts)))
+                names = ", ".join(("scope", "entity", "key", *columns))
+                self.db.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({values})", (*place, *parts))  # noqa: S608
             else:
                 self.db.execute(f"DELETE FROM {table} {_OF_KEY}", place)  # noqa: S608
 
@@ -173,21 +178,26 @@ class StateFile:
         """Append to every key; what they hold then."""
         seen: dict[str, Held | None] = dict.fromkeys(scope.entities)
         number = seq.to_bytes(8, "little")
-        values: list[object] = []
-        asked: list[object] = []
+        asked = [part for entity, key, _ in made for part in (scope.id, entity.entity, key)]
+        execute = self.db.execute
+        held = {name: found for name, *found in execute(_HELDS[len(made)], asked).fetchall()} if made else {}
+        settled = {name: found for name, *found in execute(_SETTLEDS[len(made)], asked).fetchall()} if made else {}
+        longer: list[tuple[bytes, bytes, int]] = []
+        new: list[object] = []
         for entity, key, blank in made:
             row, name = numbered(blank, number), entity.entity
-            if entity.exact or entity.tiles:
-                values += (scope.id, name, key, row if entity.exact else b"", row if entity.tiles else b"")
-            if entity.tiles or entity.sources:
-                asked += (scope.id, name, key)
-            seen[name] = NOTHING
-        settled = {}
-        for name, *parts in self.db.execute(_SETTLEDS[len(asked) // 3], asked).fetchall() if asked else ():
-            settled[name] = parts
-            seen[name] = Held(b"", b"", *parts)
-        for name, rows, fresh in self.db.execute(_APPENDS[len(values) // 5], values).fetchall() if values else ():
+            rows, fresh = row if entity.exact else b"", row if entity.tiles else b""
+            if name in held:
+                number_of_row, old_rows, old_fresh = held[name]
+                rows, fresh = old_rows + rows, old_fresh + fresh
+                longer.append((rows, fresh, number_of_row))
+            elif rows or fresh:
+                new += (scope.id, name, key, rows, fresh)
             seen[name] = Held(rows, fresh, *settled.get(name, ()))
+        if longer:
+            self.db.executemany(_LONGER, longer)
+        if new:
+            execute(_NEWS[len(new) // 5], new)
         return seen
 
     def seen(self, scope: Scope, made: Sequence[Draft]) -> dict[str, Held | None]:

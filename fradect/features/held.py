@@ -5,6 +5,7 @@ window can reach. When all is confirmed and settled, the bytes depend only on wh
 and on their numbers, however they came: a state can be compared with the one that the log gives.
 """
 
+import struct
 import sys
 from array import array
 from bisect import bisect_left
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 from fradect.errors import InvalidInput
 from fradect.features.contract import MAX_LATE, MOST_DISTINCT
@@ -26,12 +28,13 @@ ABSENT = -1
 SETTLE_FROM = 64
 """So many rows that need not be kept are worth rewriting a key for."""
 
+_TOO_LARGE = "a number of the event exceeds 64 bits"
+
 if sys.byteorder != "little":
     raise ImportError("the live state's bytes are little-endian, and this machine is not")
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """One key's share of the state; each part is empty where the layout needs none.
 
     `rows`: (time, seq, *values) of events for exact windows, in order of numbers. `fresh`: the same for tiled
@@ -46,7 +49,7 @@ class Held:
     matured: bytes = b""
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.fresh or self.tiles or self.outcomes or self.matured)
+        return any(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +85,15 @@ def key_of(layout: EntityLayout, event: Event) -> str | None:
 
 def records(layout: Layout, event: Event, seq: int) -> Iterator[tuple[EntityLayout, str, bytes]]:
     """Layout, key and row of every entity that the event names."""
-    get = event.fields.get
+    get, time = event.fields.get, event.event_time
     codes = {name: code_of(get(name), kind) for name, kind in layout.values}
-    for entity in layout.entities:
-        key = get(entity.field)
-        if key is not None:
-            yield entity, str(key), numbers([event.event_time, seq, *[codes[name] for name in entity.names]])
+    try:
+        for entity in layout.entities:
+            key = get(entity.field)
+            if key is not None:
+                yield entity, str(key), entity.pack(time, seq, *[codes[name] for name in entity.names])
+    except struct.error as error:
+        raise InvalidInput(_TOO_LARGE) from error
 
 
 def code_of(value: Value, kind: FieldType) -> int:
@@ -233,7 +239,7 @@ def numbers(cells: Sequence[int]) -> bytes:
     try:
         return array("q", cells).tobytes()
     except OverflowError as error:
-        raise InvalidInput("a number of the event exceeds 64 bits") from error
+        raise InvalidInput(_TOO_LARGE) from error
 
 
 def numbers_of(raw: bytes) -> list[int]:

@@ -1,9 +1,10 @@
 """What the live state keeps of each entity for a contract, and nothing that no window of it looks at."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from struct import Struct
 
 import msgspec
 
@@ -55,6 +56,11 @@ class EntityLayout:
     def width(self) -> int:
         """Whole numbers in an event's row."""
         return 2 + len(self.values)
+
+    @cached_property
+    def pack(self) -> Callable[..., bytes]:
+        """An event's row from so many whole numbers; struct.error for one that 64 bits do not hold."""
+        return Struct(f"<{self.width}q").pack
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Reader:
         for feature in self._batch:
             found[feature.name] = batch_value(feature, snapshot)
         values = tuple([found[name] for name in self._names])
-        for name in [name for name in self._names if found[name] != found[name]]:  # NaN, at no cost of a call
+        for name in [name for name, value in zip(self._names, values, strict=True) if value != value]:  # noqa: PLR0124
             missing.setdefault(name, "no value")
         return Vector(self._names, values, missing)
 

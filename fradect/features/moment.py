@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from fradect.features.contract import MOST_DISTINCT, Aggregate, Contract, Feature, Window
 from fradect.features.globe import kilometres
-from fradect.features.held import ABSENT, Held, listed, numbers_of, rows_of
+from fradect.features.held import ABSENT, Held, numbers_of, rows_of
 from fradect.features.layout import EntityLayout, Tiles
 from fradect.types import SECOND
 
@@ -98,17 +98,20 @@ class EntityReader:
         if not fresh or fresh[1 - width] != asked.seq:
             return False
         columns = [fresh[i::width] for i in range(width)]
-        rows = _Fresh(columns, columns[0] == sorted(columns[0]))
-        cells = numbers_of(held.tiles)
+        in_time = len(columns[0]) == 1 or columns[0] == sorted(columns[0])
+        cells = numbers_of(held.tiles) if held.tiles else None
         at = 0
         for tiles, asking in self._tiled:
-            block, at = _block(tiles, cells, at)
+            block = _NO_BLOCK
+            if cells is not None:
+                block = _Block(tiles, cells, at)
+                at = block.end
             now = asked.time // tiles.resolution * tiles.resolution
             spans: dict[int, _Inside] = {}
             for name, length, empty, answer, one in asking:
                 inside = spans.get(length)
                 if inside is None:
-                    inside = spans[length] = _inside(tiles, block, rows, (now - length, now))
+                    inside = spans[length] = _Inside(tiles, block, (now - length, now), columns, in_time)
                 value = answer(one, inside)
                 out[name] = empty if value != value and empty is not None else value  # noqa: PLR0124
         return True
@@ -218,73 +221,58 @@ _EXACT: dict[Aggregate, _Exact] = {
 }
 
 
-class _Block(NamedTuple):
-    """The folded tiles of one resolution as columns in order of time, and where their distinct codes are."""
+class _Block:
+    """The folded tiles of one resolution, in order of time, and their distinct codes after them, where they lie among
+    the numbers of a key: `rows` to `codes`, and `codes` to `end`."""
 
-    columns: Columns
-    cells: Sequence[int]
-    groups: Sequence[tuple[int, int, int, int]]
+    __slots__ = ("cells", "codes", "end", "rows", "times", "width")
 
-
-_NO_BLOCK = _Block([()], (), ())
-
-
-def _block(tiles: Tiles, cells: list[int], at: int) -> tuple[_Block, int]:
-    if not cells:
-        return _NO_BLOCK, at
-    rows = at + 1 + cells[at] * tiles.width
-    columns = [cells[i : rows : tiles.width] for i in range(at + 1, at + 1 + tiles.width)]
-    groups, end = listed(cells, rows) if cells[rows] else ((), rows + 1)
-    return _Block(columns, cells, groups), end
+    def __init__(self, tiles: Tiles, cells: Sequence[int], at: int) -> None:
+        self.cells, self.width, self.rows = cells, tiles.width, at + 1
+        after = self.rows + cells[at] * self.width
+        self.times = cells[self.rows : after : self.width]
+        self.codes = after + 1
+        self.end = self.codes + cells[after]
 
 
-class _Fresh(NamedTuple):
-    """Rows that are not folded yet, in order of numbers, the event's own last; `in_time`: in order of time as well."""
-
-    columns: Columns
-    in_time: bool
+_NO_BLOCK = _Block(Tiles(1, 1, (), (), (), ()), (0, 0), 0)
 
 
-class _Inside(NamedTuple):
-    """What lies in a tiled window: folded tiles `first` to `last`, and of the fresh rows' columns `start` to `end`.
+class _Inside:
+    """What lies in a tiled window: folded tiles `first` to `last`, and of the fresh rows' columns `start` to the end.
 
-    The event's own row is the last; a window without it ends one row earlier.
+    A tile is inside when all its times are: after `window`'s first time, up to its second. The event's own row is the
+    last; a window without it ends one row earlier. `in_time`: whether the columns are in order of time.
     """
 
-    tiles: Tiles
-    block: _Block
-    since: int
-    now: int
-    first: int
-    last: int
-    columns: Columns
-    start: int
-    end: int
+    __slots__ = ("block", "columns", "first", "last", "now", "since", "start", "tiles")
+
+    def __init__(self, tiles: Tiles, block: _Block, window: tuple[int, int], columns: Columns, in_time: bool) -> None:
+        self.tiles, self.block, self.columns = tiles, block, columns
+        self.since, self.now = since, now = window
+        self.first = self.last = 0
+        if block.times:
+            self.first, self.last = bisect_right(block.times, since), bisect_right(block.times, now)
+        earliest, latest = since + tiles.resolution, now + tiles.resolution - 1
+        if in_time:
+            self.start = bisect_left(columns[0], earliest)
+        else:
+            kept = [i for i, time in enumerate(columns[0]) if earliest <= time <= latest]
+            self.columns, self.start = [[column[i] for i in kept] for column in columns], 0
 
     def folded(self, place: int) -> Sequence[int]:
-        """A column of the tiles inside; none when nothing is folded."""
-        return self.block.columns[place][self.first : self.last] if self.last else ()
+        """A column of the tiles inside."""
+        if self.first == self.last:
+            return ()
+        block = self.block
+        start, width = block.rows + place, block.width
+        return block.cells[start + self.first * width : start + self.last * width : width]
 
     def fresh(self, one: _Asking) -> Sequence[int]:
-        return self.columns[2 + one.value][self.start : self.end - one.alone]
+        return self.columns[2 + one.value][self.start : len(self.columns[0]) - one.alone]
 
     def count(self, one: _Asking) -> int:
-        return sum(self.folded(1)) + self.end - one.alone - self.start
-
-
-def _inside(tiles: Tiles, block: _Block, fresh: _Fresh, window: tuple[int, int]) -> _Inside:
-    """`window`: after its first tile's time, up to its second. A tile is inside when all its times are."""
-    since, now = window
-    earliest, latest = since + tiles.resolution, now + tiles.resolution - 1
-    folded = block.columns[0]
-    first, last = bisect_right(folded, since), bisect_right(folded, now)
-    columns = fresh.columns
-    if fresh.in_time:
-        start = bisect_left(columns[0], earliest)
-    else:
-        kept = [i for i, time in enumerate(columns[0]) if earliest <= time <= latest]
-        columns, start = [[column[i] for i in kept] for column in columns], 0
-    return _Inside(tiles, block, since, now, first, last, columns, start, len(columns[0]))
+        return sum(self.folded(1)) + len(self.columns[0]) - one.alone - self.start
 
 
 def _tiled_count(one: _Asking, inside: _Inside) -> float:
@@ -316,18 +304,19 @@ def _tiled_min(one: _Asking, inside: _Inside) -> float:
 
 
 def _tiled_distinct(one: _Asking, inside: _Inside) -> float:
-    cells, different = inside.block.cells, set(inside.fresh(one))
+    different = set(inside.fresh(one))
     different.discard(ABSENT)
-    for time, value, start, end in inside.block.groups:
-        if value == one.value and inside.since < time <= inside.now:
-            different.update(cells[start:end])
-            if len(different) >= MOST_DISTINCT:
-                break
+    cells, at, end = inside.block.cells, inside.block.codes, inside.block.end
+    while at < end and cells[at] <= inside.now and len(different) < MOST_DISTINCT:
+        after = at + 3 + cells[at + 2]
+        if cells[at] > inside.since and cells[at + 1] == one.value:
+            different.update(cells[at + 3 : after])
+        at = after
     return float(min(len(different), MOST_DISTINCT))
 
 
 def _tiled_since(one: _Asking, inside: _Inside) -> float:
-    times = inside.columns[0][inside.start : inside.end - one.alone]
+    times = inside.columns[0][inside.start : len(inside.columns[0]) - one.alone]
     size = inside.tiles.resolution
     last = max([*inside.folded(0)[-1:], *[time // size * size for time in times]], default=None)
     return NAN if last is None else (inside.now - last) / SECOND

@@ -22,7 +22,7 @@ from tests.factories_decision import NOON, purchase
 MODULE = module_of("ecommerce")
 STANDARD, HANDBOOK = contract_of("ecommerce/standard"), contract_of("ecommerce/handbook")
 LAYOUT = layout_of(MODULE, STANDARD)
-READER = Reader(MODULE, STANDARD, LAYOUT)
+READER = Reader(MODULE, STANDARD)
 SCOPE = ("demo", "ecommerce")
 NO_SNAPSHOT = Snapshot({}, {})
 
