@@ -7,7 +7,8 @@ from math import exp, isnan
 import numpy as np
 import numpy.typing as npt
 
-from fradect.policy import Policy, combine, model_score
+from fradect.bands import Band, Thresholds
+from fradect.policy import combine, model_score
 from fradect.rules import Findings
 from fradect.types import Factor, Vector
 from fradect.words import Words
@@ -33,17 +34,22 @@ class ModelPart:
     why: Explanation | None = None
 
 
-def factors(part: ModelPart, findings: Findings, vector: Vector, policy: Policy, words: Words) -> tuple[Factor, ...]:
-    """Factors whose points add up to `combine(part.probability, findings.effects, policy)`, whatever the input.
+def factors(
+    part: ModelPart, findings: Findings, vector: Vector, thresholds: Thresholds, words: Words
+) -> tuple[Factor, ...]:
+    """Factors whose points add up to `combine(part.probability, findings.effects, thresholds)`, whatever the input.
 
-    Without an explanation the model's part is one factor.
+    Without an explanation the model's part is one factor. A band that decided is named, for no points.
     """
-    score = combine(part.probability, findings.effects, policy)
+    effects = findings.effects
+    score = combine(part.probability, effects, thresholds)
     rules = [Factor(hit.id, hit.points, hit.text, "rule") for hit in findings.hits]
     reasons = [*_model(part, vector, words), *rules]
     reached = sum(factor.points for factor in reasons)
     if reached != score:
-        reasons.append(_limit(score - reached, findings.effects.allow))
+        reasons.append(_limit(score - reached, effects.allow))
+    if isinstance(thresholds, Band):
+        reasons.append(_band(thresholds))
     return tuple(reasons)
 
 
@@ -96,6 +102,12 @@ def apportion(shares: Sequence[float], total: int) -> list[int]:
 def _limit(points: int, allowed: bool) -> Factor:
     text = "an allowance keeps the score below review" if allowed else "the scale ends at 1000"
     return Factor("limit", points, text, "scale")
+
+
+def _band(band: Band) -> Factor:
+    return Factor(
+        "thresholds", 0, f"{band.name}: reviewed from {band.review}, declined from {band.decline}", "policy", band.name
+    )
 
 
 def _sigmoid(log_odds: float) -> float:

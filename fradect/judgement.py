@@ -89,15 +89,16 @@ def judge(release: Loaded, event: Event, vector: Vector, gone: tuple[str, ...], 
     """
     part = _ask(release.model, vector, explain)
     findings = release.rules.find(event, vector)
-    score = combine(part.probability, findings.effects, release.policy)
-    action = decide(score, findings.effects, release.policy, model_missing=part.probability is None)
+    thresholds = release.policy.at(event.fields)
+    score = combine(part.probability, findings.effects, thresholds)
+    action = decide(score, findings.effects, thresholds, model_missing=part.probability is None)
     silent = (*((MODEL,) if part.probability is None else ()), *((RULES,) if findings.broken else ()))
     degraded = (*gone, *silent)
     return Judgement(
         action=max(action, Action.REVIEW if degraded else Action.APPROVE),
         score=score,
         probability=part.probability,
-        factors=factors(part, findings, vector, release.policy, release.words),
+        factors=factors(part, findings, vector, thresholds, release.words),
         could_not_run=findings.could_not_run,
         degraded=degraded,
     )

@@ -30,6 +30,7 @@ def decide_past(release: Loaded, events: Iterable[Event], matrix: Floats) -> Pas
     names = release.contract.names
     for i, (event, values) in enumerate(zip(events, matrix.tolist(), strict=True)):
         effects = release.rules.find(event, Vector(names, tuple(values))).effects
-        score[i] = combine(float(probability[i]), effects, release.policy)
-        action[i] = decide(int(score[i]), effects, release.policy)
+        thresholds = release.policy.at(event.fields)
+        score[i] = combine(float(probability[i]), effects, thresholds)
+        action[i] = decide(int(score[i]), effects, thresholds)
     return Past(probability, score, action)

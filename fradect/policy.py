@@ -3,17 +3,17 @@
 A policy is data in a release: the thresholds, the cost model that chose them, the limits its gates apply.
 """
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from math import isnan
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from fradect.errors import InvalidInput
+from fradect.bands import Band, Cuts, Thresholds, check_bands, check_thresholds, first
 from fradect.modules.declaration import CostModel
-from fradect.types import Action
+from fradect.types import Action, Value
 
 Amounts = npt.NDArray[np.int64]
 Chances = npt.NDArray[np.bool_] | npt.NDArray[np.float64]
@@ -34,7 +34,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Scores from `review` on are reviewed, from `decline` on declined. Money in `base_currency`."""
+    """Scores from `review` on are reviewed, from `decline` on declined, where no band says otherwise.
+
+    Money in `base_currency`.
+    """
 
     review: int
     decline: int
@@ -42,10 +45,26 @@ class Policy:
     costs: CostModel
     limits: Limits = Limits()
     freshness_days: int = 7  # batch features older than this are missing
+    bands: tuple[Band, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.review <= self.decline <= 1001:
-            raise InvalidInput(f"policy: need 0 <= review {self.review} <= decline {self.decline} <= 1001")
+        check_thresholds("policy", self)
+        check_bands(self.bands)
+
+    def at(self, fields: Mapping[str, Value]) -> "Policy | Band":
+        """The thresholds for an event with these fields: those of the first band that holds it, or the policy's."""
+        return (first(self.bands, fields) or self) if self.bands else self
+
+    def to_json(self) -> bytes:
+        """Canonical bytes. No bands are no word about bands, as in releases from before there were any."""
+        plain = asdict(self)
+        if not self.bands:
+            del plain["bands"]
+        return msgspec.json.encode(plain, order="deterministic")
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> "Policy":
+        return msgspec.json.decode(raw, type=cls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +84,31 @@ def model_score(probability: float | None) -> int:
     return 0 if probability is None or isnan(probability) else round(1000 * min(max(probability, 0.0), 1.0))
 
 
-def combine(probability: float | None, effects: RuleEffects, policy: Policy) -> int:
+def combine(probability: float | None, effects: RuleEffects, thresholds: Thresholds) -> int:
     """The score, 0 to 1000: calibrated probability raised by rules; without a model, rules alone. Total."""
-    model = 0.0 if probability is None or math.isnan(probability) else min(max(probability, 0.0), 1.0)
-    score = round(1000 * model) + max(effects.points, 0)
+    score = model_score(probability) + max(effects.points, 0)
     if effects.allow:
-        score = min(score, max(policy.review - 1, 0))
+        score = min(score, max(thresholds.review - 1, 0))
     return min(max(score, 0), 1000)
 
 
-def decide(score: int, effects: RuleEffects, policy: Policy, *, model_missing: bool = False) -> Action:
-    """The action: the thresholds' or the floor, whichever is stricter; without a model at least REVIEW."""
-    by_score = Action(int(actions(np.array([score]), policy)[0]))
-    missing = Action.REVIEW if model_missing else Action.APPROVE
-    return max(by_score, effects.floor, missing)
+def decide(score: int, effects: RuleEffects, thresholds: Thresholds, *, model_missing: bool = False) -> Action:
+    """The action: the thresholds' or the floor, whichever is stricter; without a model at least REVIEW.
+
+    With an allowance only the floor counts, also where the thresholds begin at 0.
+    """
+    by_score = (
+        Action.APPROVE if effects.allow else _ACTIONS[(score >= thresholds.review) + (score >= thresholds.decline)]
+    )
+    return max(by_score, effects.floor, Action.REVIEW if model_missing else Action.APPROVE)
 
 
-def actions(scores: npt.NDArray[np.integer], policy: Policy) -> Actions:
-    """Thresholds alone, for many scores at once."""
-    return (scores >= policy.review).astype(np.int64) + (scores >= policy.decline).astype(np.int64)
+_ACTIONS = tuple(Action)
+
+
+def actions(scores: npt.NDArray[np.integer], thresholds: Thresholds | Cuts) -> Actions:
+    """Thresholds alone, for many scores at once; each event's own where `thresholds` are cuts."""
+    return (scores >= thresholds.review).astype(np.int64) + (scores >= thresholds.decline).astype(np.int64)
 
 
 def to_scores(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

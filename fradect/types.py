@@ -63,7 +63,7 @@ class Factor:
     name: str
     points: int
     text: str
-    source: str  # "model", "rule", or "scale" where the score's own limits cut it
+    source: str  # "model", "rule", "scale" where the score's own limits cut it, "policy" for a band's thresholds
     value: Value = None
 
 
