@@ -1,6 +1,7 @@
 """Train: from the training set to a candidate release. What it is worth is the next stage's question."""
 
 import time
+from dataclasses import replace
 from importlib.metadata import version
 
 from flows.data import load_dataset, past_events, plan_of
@@ -9,6 +10,7 @@ from flows.progress import advance
 from flows.progress import stage as announced
 from flows.stage import stage
 from flows.wiring import Workshop, workshop
+from fradect.canary import chosen as canary
 from fradect.judgement import load
 from fradect.past import decide_past
 from fradect.policy import Policy, choose_thresholds, to_scores
@@ -53,7 +55,8 @@ def _release(shop: Workshop, dataset: Dataset, splits: Splits, trained: Trained)
     provisional = _assembled(shop, trained.model, calibrator, by_model)
     events = past_events(shop, int(chosen.time.min()), set(chosen.event_id))
     scores = decide_past(load(provisional), events, chosen.matrix).score
-    return _assembled(shop, trained.model, calibrator, choose_thresholds(costs, scores, chosen.amount, probability))
+    thresholds = choose_thresholds(costs, scores, chosen.amount, probability)
+    return replace(_assembled(shop, trained.model, calibrator, thresholds), canary=canary(chosen.matrix, probability))
 
 
 def _assembled(shop: Workshop, model: bytes, calibrator: Calibrator, thresholds: tuple[int, int]) -> Release:

@@ -2,21 +2,27 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import msgspec
 
+from fradect.canary import Canary
 from fradect.errors import Refused
 from fradect.features.contract import Contract
 from fradect.policy import Policy
 from fradect.scoring import Calibrator
 
 PARTS = ("contract.json", "model.json", "calibrator.json", "rulebook.json", "policy.json", "engines.json")
+CANARY = "canary.json"  # older releases have none
+ALL_PARTS = (*PARTS, CANARY)
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Everything a decision depends on. `model`: XGBoost JSON; `rulebook`: GoRules JDM; `engines`: versions."""
+    """Everything a decision depends on. `model`: XGBoost JSON; `rulebook`: GoRules JDM; `engines`: versions.
+
+    `canary`: rows that the model must answer as it did when it was made.
+    """
 
     module: str
     contract: Contract
@@ -25,16 +31,19 @@ class Release:
     rulebook: bytes
     policy: Policy
     engines: Mapping[str, str]
+    canary: Canary | None = None
 
     def parts(self) -> dict[str, bytes]:
         """File name to bytes: what is stored, hashed and checked."""
+        optional = {} if self.canary is None else {CANARY: self.canary.to_json()}
         return {
             "contract.json": self.contract.to_json(),
             "model.json": self.model,
             "calibrator.json": self.calibrator.to_json(),
             "rulebook.json": self.rulebook,
-            "policy.json": msgspec.json.encode(asdict(self.policy), order="deterministic"),
+            "policy.json": self.policy.to_json(),
             "engines.json": msgspec.json.encode(dict(self.engines), order="deterministic"),
+            **optional,
         }
 
     @property
@@ -56,7 +65,7 @@ def assemble(release_id: str, parts: Mapping[str, bytes]) -> Release:
     missing = sorted(set(PARTS) - set(parts))
     if missing:
         raise Refused(f"release {release_id}: {', '.join(missing)} missing; train again or restore the folder")
-    if name_of(digests({name: parts[name] for name in PARTS})) != release_id:
+    if name_of(digests({name: raw for name, raw in parts.items() if name in ALL_PARTS})) != release_id:
         raise Refused(f"release {release_id}: its parts do not match its name; it was changed or is damaged")
     contract = Contract.from_json(parts["contract.json"])
     return Release(
@@ -65,6 +74,7 @@ def assemble(release_id: str, parts: Mapping[str, bytes]) -> Release:
         model=parts["model.json"],
         calibrator=Calibrator.from_json(parts["calibrator.json"]),
         rulebook=parts["rulebook.json"],
-        policy=msgspec.json.decode(parts["policy.json"], type=Policy),
+        policy=Policy.from_json(parts["policy.json"]),
         engines=msgspec.json.decode(parts["engines.json"], type=dict[str, str]),
+        canary=Canary.from_json(parts[CANARY]) if CANARY in parts else None,
     )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xgboost as xgb
 
+from fradect.errors import Unavailable
 from fradect.features.contract import Contract
 from fradect.one_row import OneRow
 
@@ -87,3 +88,23 @@ class Scorer:
             self._booster.set_param({"nthread": self._threads})
         baselines = self._calibrator.slope * parts[:, -1] + self._calibrator.intercept
         return self._calibrator.slope * parts[:, :-1], baselines
+
+
+class NoModel:
+    """In the place of a model that must not be asked: the decision is made by rules alone, and says so."""
+
+    def probability(self, _matrix: Matrix) -> Floats:
+        raise _not_asked()
+
+    def probability_of(self, _row: Sequence[float]) -> float:
+        raise _not_asked()
+
+    def contributions(self, _row: Sequence[float]) -> tuple[Floats, float]:
+        raise _not_asked()
+
+    def contributions_of_all(self, _rows: Matrix, _threads: int) -> tuple[Floats, Floats]:
+        raise _not_asked()
+
+
+def _not_asked() -> Unavailable:
+    return Unavailable("the model was not verified for too long; the rules decide alone")

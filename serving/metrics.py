@@ -55,6 +55,14 @@ class Metrics:
             registry=self.registry,
         )
         self._ready = Gauge("fradect_ready", "1 when every champion decides.", registry=self.registry)
+        self._refused = Gauge(
+            "fradect_releases_refused", "Champions that do not load: another decides.", registry=self.registry
+        )
+        self._unverified = Gauge(
+            "fradect_release_unverified_seconds",
+            "For how long a release that decides could not be verified; after seven days its rules decide alone.",
+            registry=self.registry,
+        )
         self._repairs = self._counter(
             "fradect_state_repairs_total", "Events by which live state and SQL differed, put right.", "module", "kind"
         )
@@ -95,6 +103,10 @@ class Metrics:
 
     def ready(self, is_ready: bool) -> None:
         self._ready.set(is_ready)
+
+    def releases(self, refused: int, unverified_seconds: float) -> None:
+        self._refused.set(refused)
+        self._unverified.set(unverified_seconds)
 
     def text(self) -> bytes:
         """Prometheus's text format."""

@@ -28,12 +28,14 @@ from fradect.ports import BatchFeatures
 from fradect.settings import S3Access, Settings
 from fradect.turns import OwnThread
 from serving.batch import NoBatch
-from serving.champions import Champions
+from serving.champions import Champions, Checks
 from serving.housekeeping import Chore, Housekeeping, settle_memory
 from serving.ip_tables import IpTables
 from serving.metrics import Metrics
 from serving.openapi import document
 from serving.routes import Wired
+from serving.trial import Trials
+from serving.verified import Verified
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +84,8 @@ class Service:
         self._ip_tables = IpTables(self._kept_table, settings.ip_ranges)
         self._shared = shared_home(settings)
         self._behind = ""
-        self._champions = Champions(ReleasesFolder(settings.home), self._batch_of, self._prepare)
+        checks = Checks(Trials(), Verified(settings.home / "verified.json"), lambda: not self._behind)
+        self._champions = Champions(ReleasesFolder(settings.home), self._batch_of, self._prepare, checks)
         self._threads = OwnThread("live state"), OwnThread("feature store"), OwnThread("ledger")
         self._closers += [thread.close for thread in self._threads]
         self._housekeeping = Housekeeping(self._chores())
@@ -125,6 +128,7 @@ class Service:
         return (
             Chore("following promotions", 1, self._follow),
             Chore("following the shared store", 20, self._share),
+            Chore("verifying releases", 1200, self._champions.verify),
             Chore("following keys", 4, self._keys.reload),
             Chore("following IP tables", 20, self._follow_tables),
             Chore("showing measurements", 20, self._show),
@@ -148,6 +152,7 @@ class Service:
         if self._champions.refresh():
             settle_memory()
         self._metrics.ready(not self._not_ready())
+        self._metrics.releases(len(self._champions.reasons), self._champions.unverified_seconds())
 
     def _kept_table(self, module: str, tenant_id: str) -> Path:
         return Places(self._home, module, tenant_id).ip_ranges

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from fradect.errors import InvalidInput, NotFound, Refused
-from fradect.release import PARTS, Release, assemble, digests, name_of
+from fradect.release import ALL_PARTS, Release, assemble, digests, name_of
 
 _ID = re.compile(r"rel_[0-9a-f]{16}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -106,12 +106,12 @@ class ReleasesFolder:
 
 
 def _read_parts(folder: Path) -> Mapping[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in PARTS if (folder / name).is_file()}
+    return {name: (folder / name).read_bytes() for name in ALL_PARTS if (folder / name).is_file()}
 
 
 def _is_whole(folder: Path, release_id: str) -> bool:
     parts = _read_parts(folder) if folder.is_dir() else {}
-    return len(parts) == len(PARTS) and name_of(digests(parts)) == release_id
+    return name_of(digests(parts)) == release_id
 
 
 def _write_synced(path: Path, raw: bytes) -> None:

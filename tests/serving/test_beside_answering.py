@@ -10,8 +10,10 @@ from fradect.errors import Unavailable
 from fradect.judgement import Loaded
 from fradect.ports import BatchFeatures
 from serving.batch import NoBatch
-from serving.champions import Champions
+from serving.champions import Champions, Checks
 from serving.housekeeping import Chore, Housekeeping
+from serving.trial import Trials, in_this_process
+from serving.verified import Verified
 from tests.factories_decision import toy_release
 from tests.serving.conftest import promote
 
@@ -43,7 +45,10 @@ def champions(tmp_path: Path, prepared: list[tuple[str, str]]) -> Champions:
     def none(_release: Loaded, _tenant: str) -> BatchFeatures:
         return NoBatch()
 
-    return Champions(ReleasesFolder(tmp_path), none, lambda release, tenant: prepared.append((release.id, tenant)))
+    checks = Checks(Trials(), Verified(tmp_path / "verified.json"))
+    return Champions(
+        ReleasesFolder(tmp_path), none, lambda release, tenant: prepared.append((release.id, tenant)), checks
+    )
 
 
 def test_a_champion_is_prepared_and_swapped_whole(
@@ -75,7 +80,8 @@ def test_preparation_that_fails_keeps_the_champion_out_and_is_tried_again(tmp_pa
     def none(_release: Loaded, _tenant: str) -> BatchFeatures:
         return NoBatch()
 
-    champions = Champions(ReleasesFolder(tmp_path), none, prepare)
+    checks = Checks(Trials(in_this_process), Verified(tmp_path / "verified.json"))
+    champions = Champions(ReleasesFolder(tmp_path), none, prepare, checks)
     champions.refresh()
     assert list(champions.reasons) == [("ecommerce", "demo")]
     fails.append(False)
