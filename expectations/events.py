@@ -116,6 +116,10 @@ def _ip(name: str) -> list[Rule]:
     return [looks_like(name, r"^[0-9a-fA-F:.]{2,45}$", "is not an IP address").sample().hide()]
 
 
+def _domain(name: str) -> list[Rule]:
+    return [looks_like(name, r"^[a-z0-9_.-]{3,253}$", "is not a domain").sample().hide()]
+
+
 def _place(name: str) -> list[Rule]:
     limits = f"is no place: they are numbered from 0 to {PLACES - 1}"
     return [is_type(name, "int64", "float64"), between(name, 0, PLACES - 1, limits)]
@@ -148,5 +152,6 @@ _BY_TYPE: Mapping[FieldType, Callable[[str], list[Rule]]] = {
     FieldType.COUNTRY: _country,
     FieldType.TIME: _time,
     FieldType.IP: _ip,
+    FieldType.DOMAIN: _domain,
     FieldType.PLACE: _place,
 }

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -12,11 +12,12 @@ from fradect.errors import Conflict, InvalidInput, Unavailable
 from fradect.features.contract import Contract, Kind
 from fradect.features.live import NO_LONGER, OTHER_LAYOUT, TOO_LATE, Snapshot
 from fradect.judgement import Judgement, Loaded, judge
-from fradect.ports import Arrival, BatchFeatures, Errand, Ledger, LiveState, Record, Stored
+from fradect.lists import NOTHING_LISTED
+from fradect.ports import Arrival, BatchFeatures, Errand, Ledger, LiveState, Record, Signals, Stored
 from fradect.turns import OwnThread, Turns
-from fradect.types import Decision, Event, Vector
+from fradect.types import Decision, Event, Value, Vector
 
-LIVE_STATE, BATCH_FEATURES = "live_state", "batch_features"
+LIVE_STATE, BATCH_FEATURES, LISTS = "live_state", "batch_features", "lists"
 FEATURES_SHARE = 0.5  # of the budget; the rest is for the judgement and, above all, the ledger
 
 NOTHING_READ = Snapshot({}, {})
@@ -51,6 +52,7 @@ class Ports:
     state_thread: OwnThread
     batch_thread: OwnThread
     ledger_thread: OwnThread
+    signals: Signals = NOTHING_LISTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class _Made:
     event: Event
     seq: int | None
     vector: Vector
+    signals: Mapping[str, Value]
     judgement: Judgement
 
 
@@ -133,7 +136,7 @@ class Decider:
         arrival, snapshot = await self._read(event, champion, budget)
         budget.lap("features")
         try:
-            made = _judged(request, release, arrival, snapshot)
+            made = _judged(request, release, arrival, snapshot, self._signals(event))
             budget.lap("judgement")
             return await self._write(self._record(request, release, made, budget), request, budget)
         except DifferentBody:  # the arrival is that of the decision which stands
@@ -169,6 +172,13 @@ class Decider:
         call = self._ports.batch_thread.call(budget.left(FEATURES_SHARE), champion.batch.read, event)
         return await _optional(BATCH_FEATURES, call)
 
+    def _signals(self, event: Event) -> Mapping[str, Value] | None:
+        try:
+            return self._ports.signals.of(event)
+        except Exception:  # a decision is made without, whatever keeps the lists away
+            log.warning("%s did not answer", LISTS, exc_info=True)
+            return None
+
     async def _write(self, record: Record, request: Request, budget: Budget) -> Decided:
         stored = await self._ports.ledger_thread.call(budget.left(), self._ports.ledger.commit, record)
         won = stored.decision_id == record.decision.decision_id
@@ -197,19 +207,29 @@ class Decider:
             degraded=judgement.degraded,
             could_not_run=judgement.could_not_run,
             timings_us={**budget.spent_us, "total": budget.total_us()},
+            signals=made.signals,
         )
         options = {"include_factors": request.explain}
         return Record(event, decision, release.module.subject, request.digest, options, encode(decision))
 
 
-def _judged(request: Request, release: Loaded, arrival: Arrival | None, snapshot: Snapshot | None) -> _Made:
+def _judged(
+    request: Request,
+    release: Loaded,
+    arrival: Arrival | None,
+    snapshot: Snapshot | None,
+    signals: Mapping[str, Value] | None,
+) -> _Made:
     event = request.event if arrival is None else replace(request.event, event_time=arrival.event_time)
     view = None if arrival is None else arrival.view
     seen = release.reader.vector(event, view, snapshot or _absent(release.contract), f"{LIVE_STATE} did not answer")
     blind = arrival is None or not _LOST.isdisjoint(seen.missing.values())
     gone = (*((LIVE_STATE,) if blind else ()), *((BATCH_FEATURES,) if snapshot is None else ()))
-    judgement = judge(release, event, seen, gone, explain=request.explain)
-    return _Made(event, None if arrival is None else arrival.seq, seen, judgement)
+    if signals is None and release.rules.reads_signals:
+        gone = (*gone, LISTS)
+    known = signals or {}
+    judgement = judge(release, event, seen, gone, explain=request.explain, signals=known)
+    return _Made(event, None if arrival is None else arrival.seq, seen, known, judgement)
 
 
 _LOST = frozenset({TOO_LATE, NO_LONGER, OTHER_LAYOUT})

@@ -50,6 +50,9 @@ _HEXADECIMAL = re.compile(
     re.IGNORECASE,
 )
 
+_DOMAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_LONGEST_DOMAIN = 253
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -115,6 +118,25 @@ def clean_ip(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         raise Fault(Reason.IP, "write it like 192.0.2.1 or 2001:db8::1") from None
+
+
+def clean_domain(text: str) -> str:
+    """Small letters, names of other alphabets as they are looked up (xn--...), no dot at the end."""
+    try:
+        domain = text.lower().removesuffix(".").encode("idna").decode().lower()
+    except UnicodeError:
+        domain = ""
+    if len(domain) > _LONGEST_DOMAIN or not _DOMAIN.fullmatch(domain):
+        raise Fault(Reason.DOMAIN, "write what stands after the @, such as example.org")
+    return domain
+
+
+def domain_of(email: str) -> str | None:
+    """The domain of an e-mail address; None where it has none that could be looked up."""
+    try:
+        return clean_domain(email.strip().rpartition("@")[2])
+    except Fault:
+        return None
 
 
 def ip_of_number(value: str | int | float | Decimal) -> str:
@@ -257,4 +279,5 @@ _LAWS = {
     FieldType.CURRENCY: clean_currency,
     FieldType.COUNTRY: clean_country,
     FieldType.IP: clean_ip,
+    FieldType.DOMAIN: clean_domain,
 }

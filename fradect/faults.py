@@ -22,6 +22,7 @@ class Reason(StrEnum):
     NO_RATE = "no exchange rate"
     COUNTRY = "unknown country"
     IP = "not an IP address"
+    DOMAIN = "not a domain"
     NEGATIVE = "negative amount"
     NOT_FINITE = "number not finite"
     DECIMALS = "more decimals than the currency has"

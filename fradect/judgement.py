@@ -1,5 +1,6 @@
 """A decision as a pure function: a loaded release and a vector in, action, score and reasons out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan
 from typing import Protocol
@@ -15,9 +16,9 @@ from fradect.modules import module_of
 from fradect.modules.declaration import Module
 from fradect.policy import Policy, combine, decide
 from fradect.release import Release
-from fradect.rules import Rules
+from fradect.rules import NO_SIGNALS, Rules
 from fradect.scoring import Scorer
-from fradect.types import Action, Event, Factor, Vector
+from fradect.types import Action, Event, Factor, Value, Vector
 from fradect.words import Words
 
 MODEL, RULES = "model", "rules"  # what a judgement can be made without, beside what the vector lacks
@@ -82,13 +83,21 @@ def load(release: Release) -> Loaded:
     )
 
 
-def judge(release: Loaded, event: Event, vector: Vector, gone: tuple[str, ...], *, explain: bool) -> Judgement:
+def judge(  # noqa: PLR0913  all of them are what the answer is a function of
+    release: Loaded,
+    event: Event,
+    vector: Vector,
+    gone: tuple[str, ...],
+    *,
+    explain: bool,
+    signals: Mapping[str, Value] = NO_SIGNALS,
+) -> Judgement:
     """Model and rules, combined, decided, explained. Total: a part that fails is named, and makes it REVIEW.
 
     `gone`: what the vector had to be made without; anything there makes it REVIEW as well.
     """
     part = _ask(release.model, vector, explain)
-    findings = release.rules.find(event, vector)
+    findings = release.rules.find(event, vector, signals)
     thresholds = release.policy.at(event.fields)
     score = combine(part.probability, findings.effects, thresholds)
     action = decide(score, findings.effects, thresholds, model_missing=part.probability is None)

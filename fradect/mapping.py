@@ -25,7 +25,16 @@ from fradect.types import DAY, HOUR, MINUTE, SECOND, OutcomeKind
 _SEGMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _DURATION = re.compile(r"(\d{1,6})([dhms])")
 _SPANS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND}
-TEXTUAL = frozenset({FieldType.ID, FieldType.CATEGORY, FieldType.CURRENCY, FieldType.COUNTRY, FieldType.IP})
+TEXTUAL = frozenset(
+    {
+        FieldType.ID,
+        FieldType.CATEGORY,
+        FieldType.CURRENCY,
+        FieldType.COUNTRY,
+        FieldType.IP,
+        FieldType.DOMAIN,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,12 @@ class Mapping:
     def supplied(self) -> frozenset[str]:
         """Every field of the module that gets a value."""
         return frozenset((*self.fields, *self.constants, *(lookup.field for lookup in self.lookups)))
+
+    @property
+    def taken(self) -> tuple[tuple[str, str], ...]:
+        """Fields that no column gives, but a personal one that is mapped; each with that one."""
+        found = ((name, of) for name, of in self.module.taken if of in self.fields)
+        return tuple((name, of) for name, of in found if name not in self.supplied)
 
     @property
     def notation(self) -> Notation:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from fradect.errors import FradectError
 from fradect.features.held import Seen
 from fradect.features.live import Snapshot, View
 from fradect.release import Release
-from fradect.types import Decision, Event
+from fradect.types import Decision, Event, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,25 @@ class BatchFeatures(Protocol):
         ...
 
 
+class Signals(Protocol):
+    """What lists and outside sources say of an event. From memory: whoever asks is waiting for nothing else."""
+
+    def of(self, event: Event) -> Mapping[str, Value]:
+        """By the names that rules use after `signal.`; what is not known is left out. Unavailable when nothing is."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A decision as the ledger holds it: the digest of the request it answers, and the answer's bytes."""
+    """A decision as the ledger holds it: the digest of the request it answers, and the answer's bytes.
+
+    `event_id`: the event it decides.
+    """
 
     decision_id: str
     request_digest: str
     answer: bytes
+    event_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +114,29 @@ class Record:
     idempotency_key: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An event that may have been decided already, by its id or by the caller's key (as in Record)."""
+
+    tenant_id: str
+    module: str
+    event_id: str
+    idempotency_key: str | None = None
+
+
 class Ledger(Protocol):
-    """Decisions, written once. A row is durable when `commit` returns; Unavailable when it cannot be."""
+    """Decisions, written once, many at a time."""
 
-    def find(self, tenant_id: str, module: str, event_id: str) -> Stored | None: ...
+    def find_many(self, asked: Sequence[Asked]) -> Sequence[Stored | None]:
+        """For each what is stored, the key's event before the id's; Unavailable when the ledger is gone."""
+        ...
 
-    def commit(self, record: Record) -> Stored:
-        """Event, decision and outbox row in one transaction; the loser of a race gets the stored decision."""
+    def commit_many(self, records: Sequence[Record]) -> Sequence[Stored | FradectError]:
+        """For each what is durable by now: event, decision and outbox row in one transaction.
+
+        The loser of a race gets the stored decision, a record that cannot be stored an error of its own. Unavailable
+        where it was not stored, Uncertain where that is not known.
+        """
         ...
 
 

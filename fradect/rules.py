@@ -7,6 +7,7 @@ value which the event lacks *could not run*: that is neither hit nor miss, whate
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isnan
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -18,6 +19,8 @@ from fradect.policy import RuleEffects
 from fradect.rulebook import Rule, Rulebook, read
 from fradect.types import DAY, HOUR, Action, Event, Value, Vector
 from fradect.words import Words
+
+NO_SIGNALS: Mapping[str, Value] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,14 @@ class Rules:
         known = names_of(module, contract)
         self.not_applicable = tuple(rule.id for rule in rulebook.rules if not rule.needs <= known)
         self._rules = {rule.id: rule for rule in rulebook.rules if rule.needs <= known}
+        self.reads_signals = any(name.startswith("signal.") for rule in self._rules.values() for name in rule.needs)
         needed = {name for rule in self._rules.values() for name in rule.needs}
         self._features = [(i, f.name, f.unit) for i, f in enumerate(contract) if f.name in needed]
         self._fields = [(name, kind) for name, kind in module.columns.items() if f"event.{name}" in needed]
 
-    def find(self, event: Event, vector: Vector) -> Findings:
+    def find(self, event: Event, vector: Vector, signals: Mapping[str, Value] = NO_SIGNALS) -> Findings:
         """Total: whatever goes wrong in the engine is an answer too, and a cautious one."""
-        values = self._values(event, vector)
+        values = self._values(event, vector, signals)
         unable = [rule for rule in self._rules.values() if not values.keys() >= rule.needs]
         try:
             answers = self._engine.evaluate("rules", self._context(values))["result"]
@@ -85,13 +89,14 @@ class Rules:
             max((Action.APPROVE, *(rule.cautious for rule in unable), *(c.cautious for c in silent))),
         )
 
-    def _values(self, event: Event, vector: Vector) -> dict[str, Value]:
+    def _values(self, event: Event, vector: Vector, signals: Mapping[str, Value]) -> dict[str, Value]:
         """What the rules may look at and the event has, by the names the rulebook uses."""
         values: dict[str, Value] = {"event.hour": event.event_time % DAY // HOUR}
         for name, kind in self._fields:
             value = event.fields.get(name)
             if value is not None and isinstance(value, _TYPES.get(kind, str)):
                 values[f"event.{name}"] = value
+        values.update((f"signal.{name}", value) for name, value in signals.items())
         for i, name, _ in self._features:
             if not isnan(vector.values[i]):
                 values[name] = vector.values[i]

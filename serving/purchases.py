@@ -13,7 +13,7 @@ import msgspec
 
 from fradect.decide import Request
 from fradect.errors import InvalidInput
-from fradect.events import Clock, check_time, clean, clean_text, holds_card_number, to_micros
+from fradect.events import Clock, check_time, clean, clean_text, domain_of, holds_card_number, to_micros
 from fradect.faults import Fault, Reason
 from fradect.features.globe import NOWHERE
 from fradect.intake import NOT_IN_ANY_RANGE, IpRanges
@@ -68,7 +68,15 @@ def request_of(
         module=MODULE.name,
         event_time=received.at if happened is None else happened,
         observed_at=received.at,
-        fields={**fields, **_located(fields, ranges), **tokens, **ciphers, "amount": amount, "amount_base": amount},
+        fields={
+            **fields,
+            **_located(fields, ranges),
+            **_taken(asked),
+            **tokens,
+            **ciphers,
+            "amount": amount,
+            "amount_base": amount,
+        },
     )
     return Request(event, received.request_id, hashlib.sha256(_json.encode(meant)).hexdigest(), explain)
 
@@ -104,6 +112,12 @@ def _located(fields: Mapping[str, Value], ranges: IpRanges | None) -> dict[str, 
     found = ranges.of(ip) if ranges is not None and isinstance(ip, str) else NOT_IN_ANY_RANGE
     place = None if found.place == NOWHERE else found.place
     return {"ip_country": fields["ip_country"] or found.country, "ip_place": place}
+
+
+def _taken(asked: PurchaseRequest) -> dict[str, Value]:
+    """What is kept of personal fields in clear, since it is nobody's own: the domain of the e-mail address."""
+    given = ((name, read(asked)) for name, read in _TAKEN)
+    return {name: None if text is None else domain_of(text) for name, text in given}
 
 
 def _sealed(
@@ -182,3 +196,4 @@ def _readers(*, personal: bool) -> Iterator[tuple[Field, str, _Reader]]:
 
 _PLAIN = tuple(_readers(personal=False))
 _PERSONAL = tuple(_readers(personal=True))
+_TAKEN = tuple((name, attrgetter(REQUEST_PATHS[of])) for name, of in MODULE.taken)

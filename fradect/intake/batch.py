@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fradect.errors import InvalidInput
-from fradect.events import PHONES, SKEW, clean, clean_text
+from fradect.events import PHONES, SKEW, clean, clean_text, domain_of
 from fradect.faults import Reason
 from fradect.intake.amounts import base_amounts, money
 from fradect.intake.columns import (
@@ -81,7 +81,7 @@ def staged_schema(mapping: Mapping) -> pa.Schema:
     """Columns of accepted rows: the mapped ones of the log, two for each outcome, and the row's place."""
     kinds = {PLACE: pa.int64(), "event_id": pa.string(), "event_time": MOMENT, "observed_at": MOMENT}
     personal = {field.name for field in mapping.module.fields if field.type is FieldType.PERSONAL}
-    stored = set(mapping.supplied - personal) | {"amount_base"}
+    stored = set(mapping.supplied - personal) | {"amount_base"} | {name for name, _ in mapping.taken}
     stored |= {f"{name}_{form}" for name in personal & mapping.supplied for form in ("token", "cipher")}
     kinds |= {name: field_type(kind) for name, kind in mapping.module.columns.items() if name in stored}
     for label in mapping.outcomes:
@@ -105,6 +105,8 @@ def take_in(mapping: Mapping, terms: Terms, batch: Batch, source: int) -> Intake
     accepted = (sheet.codes == 0) & ~held
     sheet.columns[PLACE] = pa.array(batch.rows + source * ROWS_PER_SOURCE)
     kept = {name: values.filter(pa.array(accepted)) for name, values in sheet.columns.items()}
+    for name, of in mapping.taken:
+        kept[name] = _domains(kept[of])
     _seal(kept, mapping, terms.vault)
     schema = staged_schema(mapping)
     records = pa.RecordBatch.from_arrays([kept[name] for name in schema.names], schema=schema)
@@ -156,7 +158,7 @@ def _read(mapping: Mapping, terms: Terms, field: Field, raw: pa.Array) -> Column
             return numbers(raw, notation)
         case FieldType.IP:
             return ips(raw, notation, source.format == "number")
-        case FieldType.CURRENCY | FieldType.COUNTRY:
+        case FieldType.CURRENCY | FieldType.COUNTRY | FieldType.DOMAIN:
             return judged(texts(raw, notation), _translated(source, partial(clean, field)), pa.string())
         case _:
             return _free_text(mapping, source, raw, is_phone=field.name in PHONES)
@@ -199,6 +201,13 @@ def _held_back(sheet: Sheet, until: int | None) -> Flags:
         return np.zeros(sheet.size, np.bool_)
     held: Flags = as_micros(sheet.columns["event_time"]) >= until
     return held
+
+
+def _domains(emails: pa.Array) -> pa.Array:
+    """Null where an address has none."""
+    encoded = emails.dictionary_encode()
+    domains = [None if email is None else domain_of(email) for email in encoded.dictionary.to_pylist()]
+    return pa.array(domains, pa.string()).take(encoded.indices)
 
 
 def _seal(columns: dict[str, pa.Array], mapping: Mapping, vault: Vault | None) -> None:

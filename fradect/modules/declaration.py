@@ -1,7 +1,7 @@
 """What a module declares: its vocabulary, entities, contracts, costs and protected attributes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from fradect.features.contract import Contract
@@ -17,17 +17,23 @@ class FieldType(StrEnum):
     NUMBER = "number"
     IP = "ip"
     PLACE = "place"  # a cell of the globe (fradect/features/globe.py), int64, null where unknown
+    DOMAIN = "domain"  # of an e-mail address, in small letters
     PERSONAL = "personal"  # becomes <name>_token and <name>_cipher; the clear text is never stored
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One canonical field of an event. `protected` ones are audited for fairness and never a feature."""
+    """One canonical field of an event.
+
+    `protected` ones are audited for fairness and never a feature. `of`: a DOMAIN is taken from that personal field
+    before it is sealed.
+    """
 
     name: str
     type: FieldType
     meaning: str
     protected: bool = False
+    of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,8 @@ class CostModel:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A kind of risk. `entities` maps an entity to the field that identifies it."""
+    """A kind of risk. `entities` maps an entity to the field that identifies it; `lists` what allow and deny lists can
+    hold to the field that is looked for there."""
 
     name: str
     fields: tuple[Field, ...]
@@ -57,24 +64,35 @@ class Module:
     contracts: tuple[Contract, ...]
     rulebook: str  # file name in rulebooks/
     costs: CostModel
+    lists: Mapping[str, str] = field(default_factory=dict)
     subject: str = "transaction"  # what an event of this module is called where decisions are told
 
     @property
     def columns(self) -> dict[str, FieldType]:
         """Every column of a canonical event beside identity and times, with its type."""
         columns: dict[str, FieldType] = {}
-        for field in self.fields:
-            if field.type is FieldType.PERSONAL:
-                columns[f"{field.name}_token"] = FieldType.ID
-                columns[f"{field.name}_cipher"] = FieldType.ID
+        for one in self.fields:
+            if one.type is FieldType.PERSONAL:
+                columns[f"{one.name}_token"] = FieldType.ID
+                columns[f"{one.name}_cipher"] = FieldType.ID
             else:
-                columns[field.name] = field.type
+                columns[one.name] = one.type
         columns["amount_base"] = FieldType.MONEY
         return columns
 
     @property
+    def signals(self) -> tuple[str, ...]:
+        """Names of what lists say of an event."""
+        return tuple(f"{side}_{kind}" for kind in self.lists for side in ("allow", "deny"))
+
+    @property
+    def taken(self) -> tuple[tuple[str, str], ...]:
+        """Fields that are taken from personal ones, each with that one."""
+        return tuple((one.name, one.of) for one in self.fields if one.of is not None)
+
+    @property
     def protected(self) -> tuple[str, ...]:
-        return tuple(field.name for field in self.fields if field.protected)
+        return tuple(one.name for one in self.fields if one.protected)
 
     def field(self, name: str) -> Field | None:
-        return next((field for field in self.fields if field.name == name), None)
+        return next((one for one in self.fields if one.name == name), None)

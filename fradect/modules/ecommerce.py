@@ -27,6 +27,7 @@ FIELDS = (
     Field("shipping_country", FieldType.COUNTRY, "country the goods go to"),
     Field("signup_at", FieldType.TIME, "when the customer's account was opened"),
     Field("email", FieldType.PERSONAL, "the customer's e-mail address"),
+    Field("email_domain", FieldType.DOMAIN, "domain of `email`", of="email"),
     Field("phone", FieldType.PERSONAL, "the customer's telephone number"),
     Field("full_name", FieldType.PERSONAL, "the customer's name"),
     Field("shipping_address", FieldType.PERSONAL, "where the goods go"),
@@ -42,6 +43,15 @@ ENTITIES = MappingProxyType(
         "card": "card_token",
         "address": "shipping_address_token",
         "ip": "ip",
+    }
+)
+LISTS = MappingProxyType(
+    {
+        "customer": "customer_id",
+        "device": "device_id",
+        "card": "card_token",
+        "ip": "ip",
+        "email_domain": "email_domain",
     }
 )
 ENTITY_OF = MappingProxyType({field: entity for entity, field in ENTITIES.items()})
@@ -261,6 +271,7 @@ MODULE = Module(
     costs=CostModel(
         loss=1.0, margin=0.15, insult_fixed=50_000, review_fixed=15_000, review_catch=0.85, review_insult=0.02
     ),
+    lists=LISTS,
 )
 
 # Canonical field -> where a caller sends it in the body of a score request.

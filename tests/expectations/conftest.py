@@ -15,6 +15,7 @@ SAMPLES = {
     FieldType.CURRENCY: "EUR",
     FieldType.COUNTRY: "DE",
     FieldType.IP: "192.0.2.1",
+    FieldType.DOMAIN: "example.org",
     FieldType.PLACE: 524_881_761,
     FieldType.TIME: pd.Timestamp("2024-01-01", tz="UTC"),
     FieldType.CATEGORY: "web",
