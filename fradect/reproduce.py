@@ -158,7 +158,7 @@ def _differing(release: Loaded, kept: Kept) -> tuple[Part, ...]:
     decision = kept.decision
     vector = Vector(release.contract.names, decision.vector.values, decision.vector.missing)
     gone = tuple(name for name in decision.degraded if name not in (MODEL, RULES))
-    judgement = judge(release, kept.event, vector, gone, explain=kept.explain)
+    judgement = judge(release, kept.event, vector, gone, explain=kept.explain, signals=decision.signals)
     made = replace(
         decision,
         action=judgement.action,
