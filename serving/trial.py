@@ -18,7 +18,8 @@ from fradect.trial import examine
 
 SECONDS = 30.0
 AGAIN_SECONDS = 60.0  # until a release that broke its process is tried once more: the machine may have been at fault
-_MOST_MEMORY = 4 << 30
+_MEMORY = 512 << 20
+_MEMORY_PER_BYTE = 40  # of the release: XGBoost's JSON takes some 20 as it is parsed
 _KEPT = ("PATH", "LANG", "PYTHONPATH", "LD_LIBRARY_PATH")  # of the environment; no secret is among them
 # XGBoost would import scikit-learn and pandas, which are two thirds of a second and of no use here.
 _BOOT = """
@@ -83,8 +84,10 @@ def in_this_process(release: Release) -> tuple[float, ...]:
 def main() -> None:
     """The child: a release on standard input, the verdict on standard output."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
-    asked = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Asked)
+    raw = sys.stdin.buffer.read()
+    memory = _MEMORY + _MEMORY_PER_BYTE * len(raw)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    asked = msgspec.msgpack.decode(raw, type=_Asked)
     sys.stdout.buffer.write(msgspec.msgpack.encode(_verdict(asked)))
 
 
