@@ -4,14 +4,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from fradect.answer import encode
+from fradect.breaker import Breaker
 from fradect.errors import Conflict, InvalidInput, Unavailable
 from fradect.features.contract import Contract, Kind
 from fradect.features.live import NO_LONGER, OTHER_LAYOUT, TOO_LATE, Snapshot
-from fradect.judgement import Judgement, Loaded, judge
+from fradect.judgement import FACTORS, Judgement, Loaded, judge
 from fradect.lists import NOTHING_LISTED
 from fradect.ports import Arrival, BatchFeatures, Errand, Ledger, LiveState, Record, Signals, Stored
 from fradect.turns import OwnThread, Turns
@@ -19,6 +20,7 @@ from fradect.types import Decision, Event, Value, Vector
 
 LIVE_STATE, BATCH_FEATURES, LISTS = "live_state", "batch_features", "lists"
 FEATURES_SHARE = 0.5  # of the budget; the rest is for the judgement and, above all, the ledger
+FACTORS_SHARE = 0.25  # of the budget: where less is left, the ledger needs it more than the reasons do
 
 NOTHING_READ = Snapshot({}, {})
 
@@ -53,6 +55,8 @@ class Ports:
     batch_thread: OwnThread
     ledger_thread: OwnThread
     signals: Signals = NOTHING_LISTED
+    state_breaker: Breaker = field(default_factory=lambda: Breaker("the live state"))
+    batch_breaker: Breaker = field(default_factory=lambda: Breaker("the feature store"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,8 @@ class Decider:
         arrival, snapshot = await self._read(event, champion, budget)
         budget.lap("features")
         try:
-            made = _judged(request, release, arrival, snapshot, self._signals(event))
+            hurried = budget.left() < FACTORS_SHARE * self._seconds
+            made = _judged(request, release, arrival, snapshot, self._signals(event), hurried=hurried)
             budget.lap("judgement")
             return await self._write(self._record(request, release, made, budget), request, budget)
         except DifferentBody:  # the arrival is that of the decision which stands
@@ -157,20 +162,21 @@ class Decider:
     async def _read(self, event: Event, champion: Champion, budget: Budget) -> tuple[Arrival | None, Snapshot | None]:
         """Live state and snapshot at once: in one round trip where they are on one server."""
         errand = champion.batch.errand(event) if champion.release.reads_batch else None
-        if errand is None:
-            return await asyncio.gather(self._arrive(event, None, budget), self._read_batch(event, champion, budget))
-        arrival = await self._arrive(event, errand, budget)
-        return arrival, await _optional(BATCH_FEATURES, _brought(errand))
+        if errand is not None:
+            arrival = await self._arrive(event, errand, budget)
+            return arrival, _brought(errand)
+        if not champion.release.reads_batch:
+            return await self._arrive(event, None, budget), NOTHING_READ
+        return await asyncio.gather(self._arrive(event, None, budget), self._read_batch(event, champion, budget))
 
     async def _arrive(self, event: Event, errand: Errand | None, budget: Budget) -> Arrival | None:
         state, thread = self._ports.state, self._ports.state_thread
-        return await _optional(LIVE_STATE, thread.call(budget.left(FEATURES_SHARE), state.arrive, event, errand))
+        within = budget.left(FEATURES_SHARE)
+        return await _optional(self._ports.state_breaker, within, lambda s: thread.call(s, state.arrive, event, errand))
 
     async def _read_batch(self, event: Event, champion: Champion, budget: Budget) -> Snapshot | None:
-        if not champion.release.reads_batch:
-            return NOTHING_READ
-        call = self._ports.batch_thread.call(budget.left(FEATURES_SHARE), champion.batch.read, event)
-        return await _optional(BATCH_FEATURES, call)
+        thread, within = self._ports.batch_thread, budget.left(FEATURES_SHARE)
+        return await _optional(self._ports.batch_breaker, within, lambda s: thread.call(s, champion.batch.read, event))
 
     def _signals(self, event: Event) -> Mapping[str, Value] | None:
         try:
@@ -186,7 +192,8 @@ class Decider:
 
     async def _withdraw(self, event: Event) -> None:
         """As good as can be: what stays behind is found by reconciliation."""
-        await _optional(LIVE_STATE, self._ports.state_thread.call(1.0, self._ports.state.withdraw, event))
+        state, thread = self._ports.state, self._ports.state_thread
+        await _optional(self._ports.state_breaker, 1.0, lambda s: thread.call(s, state.withdraw, event))
 
     def _record(self, request: Request, release: Loaded, made: _Made, budget: Budget) -> Record:
         event, judgement = made.event, made.judgement
@@ -213,12 +220,14 @@ class Decider:
         return Record(event, decision, release.module.subject, request.digest, options, encode(decision))
 
 
-def _judged(
+def _judged(  # noqa: PLR0913  what the steps before it found
     request: Request,
     release: Loaded,
     arrival: Arrival | None,
     snapshot: Snapshot | None,
     signals: Mapping[str, Value] | None,
+    *,
+    hurried: bool,
 ) -> _Made:
     event = request.event if arrival is None else replace(request.event, event_time=arrival.event_time)
     view = None if arrival is None else arrival.view
@@ -227,6 +236,8 @@ def _judged(
     gone = (*((LIVE_STATE,) if blind else ()), *((BATCH_FEATURES,) if snapshot is None else ()))
     if signals is None and release.rules.reads_signals:
         gone = (*gone, LISTS)
+    if request.explain and hurried:
+        gone = (*gone, FACTORS)
     known = signals or {}
     judgement = judge(release, event, seen, gone, explain=request.explain, signals=known)
     return _Made(event, None if arrival is None else arrival.seq, seen, known, judgement)
@@ -248,19 +259,31 @@ def _same(stored: Stored, request: Request) -> Stored:
     return stored
 
 
-async def _brought(errand: Errand) -> Snapshot:
-    return errand.snapshot()
-
-
-async def _optional(what: str, call: Awaitable[T]) -> T | None:
-    """None when it fails in any way but the caller's own fault: degradation is declared, not an error."""
+def _brought(errand: Errand) -> Snapshot | None:
     try:
-        return await call
+        return errand.snapshot()
+    except Unavailable:  # whoever took the errand along has told why
+        return None
+    except Exception:  # as below
+        log.warning("%s failed", BATCH_FEATURES, exc_info=True)
+        return None
+
+
+async def _optional(breaker: Breaker, within: float, call: Callable[[float], Awaitable[T]]) -> T | None:
+    """None when it fails in any way but the caller's own fault: degradation is declared, not an error."""
+    if not within or not breaker.allows():
+        return None
+    try:
+        answer = await call(within)
     except (Conflict, InvalidInput):
+        breaker.succeeded()
         raise
     except (TimeoutError, Unavailable) as error:
-        log.warning("%s did not answer: %s", what, error or "too slow")
-        return None
+        log.warning("%s did not answer: %s", breaker.name, error or "too slow")
     except Exception:  # a part that a decision can be made without must not stop it, whatever it raises
-        log.warning("%s failed", what, exc_info=True)
-        return None
+        log.warning("%s failed", breaker.name, exc_info=True)
+    else:
+        breaker.succeeded()
+        return answer
+    breaker.failed()
+    return None

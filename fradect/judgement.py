@@ -22,6 +22,7 @@ from fradect.types import Action, Event, Factor, Value, Vector
 from fradect.words import Words
 
 MODEL, RULES = "model", "rules"  # what a judgement can be made without, beside what the vector lacks
+FACTORS = "factors"  # and what can be left out of it in a hurry, which changes no action
 
 
 class Model(Protocol):
@@ -68,7 +69,7 @@ class Judgement:
 def load(release: Release) -> Loaded:
     """Parse every part. The release's digests have been checked; InvalidInput when its rulebook is not sound."""
     module = module_of(release.module)
-    words = Words(release.contract, release.policy.base_currency)
+    words = Words(release.contract, release.policy.base_currency, release.typical)
     rulebook = rulesets.load(release.rulebook, module)
     return Loaded(
         release.id,
@@ -94,9 +95,9 @@ def judge(  # noqa: PLR0913  all of them are what the answer is a function of
 ) -> Judgement:
     """Model and rules, combined, decided, explained. Total: a part that fails is named, and makes it REVIEW.
 
-    `gone`: what the vector had to be made without; anything there makes it REVIEW as well.
+    `gone`: what the vector had to be made without; anything there but FACTORS makes it REVIEW as well.
     """
-    part = _ask(release.model, vector, explain)
+    part = _ask(release.model, vector, explain and FACTORS not in gone)
     findings = release.rules.find(event, vector, signals)
     thresholds = release.policy.at(event.fields)
     score = combine(part.probability, findings.effects, thresholds)
@@ -104,7 +105,7 @@ def judge(  # noqa: PLR0913  all of them are what the answer is a function of
     silent = (*((MODEL,) if part.probability is None else ()), *((RULES,) if findings.broken else ()))
     degraded = (*gone, *silent)
     return Judgement(
-        action=max(action, Action.REVIEW if degraded else Action.APPROVE),
+        action=max(action, Action.REVIEW if any(what != FACTORS for what in degraded) else Action.APPROVE),
         score=score,
         probability=part.probability,
         factors=factors(part, findings, vector, thresholds, release.words),
