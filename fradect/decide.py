@@ -37,12 +37,13 @@ class DifferentBody(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One event to be judged. `digest` tells apart what was asked under the same id."""
+    """One event to be judged. `digest` tells apart what was asked under the same id, or key (which is as in Record)."""
 
     event: Event
     request_id: str
     digest: str
     explain: bool
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,8 @@ class Decider:
             signals=made.signals,
         )
         options = {"include_factors": request.explain}
-        return Record(event, decision, release.module.subject, request.digest, options, encode(decision))
+        subject, key = release.module.subject, request.idempotency_key
+        return Record(event, decision, subject, request.digest, options, encode(decision), key)
 
 
 def _judged(  # noqa: PLR0913  what the steps before it found

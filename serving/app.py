@@ -11,6 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fradect.errors import FradectError, NotFound, Unavailable
+from serving.decisions import DecisionRoutes
 from serving.metrics import Metrics
 from serving.problems import MethodNotAllowed, render
 from serving.routes import Routes, Wired, new_request_id, readiness
@@ -22,10 +23,13 @@ REQUEST_ID = b"x-request-id"
 def create(wired: Wired) -> Starlette:
     """The application over what was wired. Every answer carries X-Request-Id, every error is a problem."""
     routes = Routes(wired)
+    decisions = DecisionRoutes(wired.past, wired.callers, wired.metrics, wired.source.now)
     answering = _Answering(wired.metrics)
     app = Starlette(
         routes=[
             Route("/api/v1/{module}/score", answering.of(routes.score), methods=["POST"]),
+            Route("/api/v1/decisions/{decision_id}", answering.of(decisions.show), methods=["GET"]),
+            Route("/api/v1/decisions/{decision_id}/outcome", answering.of(decisions.tell), methods=["POST"]),
             Route("/health", answering.of(routes.health)),
             Route("/ready", answering.of(routes.ready)),
             Route("/metrics", answering.of(routes.metrics)),

@@ -7,6 +7,7 @@ from fradect.ports import Caller, Callers
 from serving.problems import Forbidden
 
 SCORE = "write:transactions"
+READ_DECISIONS = "read:risk_decisions"
 _LONGEST_KEY = 256
 
 

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from fradect.outcomes import Outcome
 from fradect.ports import Measurement
 from fradect.reconcile import Repaired
 from fradect.types import Decision
@@ -41,6 +42,7 @@ class Metrics:
             "fradect_model_predictions_total", "Models asked, and whether they answered.", "model", "outcome"
         )
         self._degraded = self._counter("fradect_decisions_degraded_total", "Decisions made without a part.", "part")
+        self._outcomes = self._counter("fradect_outcomes_total", "Outcomes told, corrections too.", "outcome")
         self._duration = Histogram(
             "fradect_requests_duration_seconds",
             "From the request's arrival to its answer.",
@@ -97,6 +99,10 @@ class Metrics:
         self._features.observe(decision.timings_us.get("features", 0) / 1e6)
         for part in decision.degraded:
             self._degraded.labels(part).inc()
+
+    def told(self, outcome: Outcome) -> None:
+        """An outcome was told that was not known before."""
+        self._outcomes.labels(str(outcome)).inc()
 
     def failed(self, error_type: str) -> None:
         self._errors.labels(error_type).inc()

@@ -19,6 +19,20 @@ class Malformed(FradectError):
     type = "malformed-json"
 
 
+class InvalidKey(FradectError):
+    """An Idempotency-Key that cannot be one."""
+
+    status = 400
+    type = "invalid-idempotency-key"
+
+
+class StillRunning(FradectError):
+    """The first request under the same Idempotency-Key is not answered yet."""
+
+    status = 409
+    type = "request-running"
+
+
 class Forbidden(FradectError):
     """The caller is known and lacks the permission."""
 
@@ -52,11 +66,13 @@ class UnsupportedMedia(FradectError):
 
 TITLES = {
     Malformed.type: "The body is not valid JSON",
+    InvalidKey.type: "The Idempotency-Key is not valid",
     Unauthorised.type: "No valid API key",
     Forbidden.type: "The key lacks a permission",
     NotFound.type: "There is nothing here",
     MethodNotAllowed.type: "The method does not fit",
     TooSlow.type: "The body took too long",
+    StillRunning.type: "The same request is running",
     Conflict.type: "It contradicts what is stored",
     Refused.type: "It was refused",
     TooLarge.type: "The body is too large",
@@ -95,7 +111,7 @@ def render(error: FradectError, request_id: str) -> Response:
         request_id=request_id,
         field=_printable(error.field) if isinstance(error, InvalidInput) and error.field else None,
     )
-    headers = {"Retry-After": "1"} if error.status == Unavailable.status else {}
+    headers = {"Retry-After": "1"} if isinstance(error, Unavailable | StillRunning) else {}
     if isinstance(error, Unauthorised):
         headers["WWW-Authenticate"] = 'ApiKey realm="fradect"'
     return Response(msgspec.json.encode(problem), error.status, headers, MEDIA_TYPE)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from fradect.decide import Request
 from fradect.errors import InvalidInput
-from fradect.events import Clock, check_time, clean, clean_text, domain_of, holds_card_number, to_micros
+from fradect.events import clean, clean_text, domain_of, holds_card_number
 from fradect.faults import Fault, Reason
 from fradect.features.globe import NOWHERE
 from fradect.intake import NOT_IN_ANY_RANGE, IpRanges
@@ -23,11 +22,9 @@ from fradect.money import exponent_of, to_minor
 from fradect.ports import Vault
 from fradect.types import Event, Value
 from serving.schemas import PurchaseRequest
+from serving.typed import moment_of, typed
 
 _REQUIRED = frozenset({"currency", "customer_id"})
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-_UTC = Clock(ZoneInfo("UTC"))
-_AT = re.compile(r" - at `\$\.?(.*)`$")
 _GAPS = re.compile(r"[ -]")
 # Visa, Mastercard, Mir, American Express, UnionPay, Discover.
 _ISSUED = re.compile(
@@ -58,7 +55,7 @@ def request_of(
     event_id = _event_id(asked.transaction.transaction_id)
     fields = _fields(asked, received.at)
     amount = _amount(asked.transaction.amount, str(fields["currency"]), base_currency)
-    happened = _time("transaction.event_time", asked.transaction.event_time, received.at)
+    happened = moment_of("transaction.event_time", asked.transaction.event_time, received.at)
     tokens, ciphers = _sealed(asked, received.tenant_id, event_id, vault)
     explain = asked.options.include_factors
     meant = {**fields, **tokens, "amount": amount, "event_time": happened, "include_factors": explain}
@@ -82,11 +79,7 @@ def request_of(
 
 
 def _typed(body: Any) -> PurchaseRequest:
-    try:
-        asked = msgspec.convert(body, PurchaseRequest)
-    except msgspec.ValidationError as error:
-        path = _AT.search(str(error))
-        raise InvalidInput(str(error), None if path is None else path[1]) from error
+    asked = typed(body, PurchaseRequest)
     if asked.options.async_:
         raise InvalidInput("options.async: answers come at once; send false, or leave it out", "options.async")
     return asked
@@ -98,7 +91,7 @@ def _fields(asked: PurchaseRequest, now: int) -> dict[str, Value]:
     for field, path, read in _PLAIN:
         text = read(asked)
         if field.type is FieldType.TIME:
-            fields[field.name] = _time(path, text, now)
+            fields[field.name] = moment_of(path, text, now)
         else:
             fields[field.name] = None if text is None else _text(path, field, text) or None
         if fields[field.name] is None and field.name in _REQUIRED:
@@ -154,17 +147,6 @@ def _event_id(text: str) -> str:
     if _ISSUED.fullmatch(_GAPS.sub("", cleaned)) and holds_card_number(cleaned):
         raise Fault(Reason.CARD, "send an id of your own; numbers of cards are never stored", path)
     return cleaned
-
-
-def _time(path: str, text: str | None, now: int) -> int | None:
-    if text is None:
-        return None
-    if not _RFC_3339.fullmatch(text):
-        raise Fault(Reason.TIME, "write it like 2026-01-31T12:00:00Z", path)
-    try:
-        return check_time(to_micros(text.upper().replace(" ", "T"), _UTC), now)
-    except Fault as fault:
-        raise fault.at(path) from None
 
 
 def _amount(amount: Any, currency: str, base_currency: str) -> int:

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import msgspec
@@ -17,6 +17,8 @@ from fradect.ports import Callers, Vault
 from serving.auth import SCORE, caller_of
 from serving.body import read_body
 from serving.champions import Champions
+from serving.decisions import Past
+from serving.idempotency import Running, key_of
 from serving.ip_tables import IpTables
 from serving.metrics import Metrics
 from serving.purchases import Received, request_of
@@ -47,6 +49,7 @@ class Wired:
     vault: Vault
     metrics: Metrics
     ip_tables: IpTables
+    past: Past
     source: decide.Source
     not_ready: Callable[[], tuple[str, ...]]
     openapi: bytes
@@ -57,21 +60,24 @@ class Routes:
 
     def __init__(self, wired: Wired) -> None:
         self._wired = wired
+        self._running = Running()
 
     async def score(self, request: Request) -> Response:
-        """Decide one event of the module that the path names."""
+        """Decide one event of the module that the path names; under an Idempotency-Key, one request at a time."""
         wired, start = self._wired, time.perf_counter()
         caller = caller_of(request, wired.callers, SCORE)
         module = request.path_params["module"]
         reader = READERS.get(module)
         if reader is None:
             raise NotFound(f"no module is called {module[:64]!r}; there is {', '.join(READERS)}")
+        key = key_of(request)
         body = read(await read_body(request))
         champion = wired.champions.of(module, caller.tenant_id)
         received = Received(caller.tenant_id, wired.source.now(), request.state.request_id)
         ranges = wired.ip_tables.of(module, caller.tenant_id)
         asked = reader(body, received, wired.vault, champion.release.policy.base_currency, ranges)
-        decided = await wired.decider.decide(asked, champion)
+        with self._running.held(caller.tenant_id, key):
+            decided = await wired.decider.decide(replace(asked, idempotency_key=key), champion)
         wired.metrics.decided(decided.decision, module, time.perf_counter() - start)
         return Response(decided.answer, media_type=JSON)
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from fradect.adapters.decision_outcomes import SqlOutcomes
+from fradect.adapters.decision_reads import DecisionReads
 from fradect.adapters.keys import ApiKeys
 from fradect.adapters.ledger_reads import LedgerReads
 from fradect.adapters.ledger_sql import SqlLedger
@@ -29,6 +31,7 @@ from fradect.settings import S3Access, Settings
 from fradect.turns import OwnThread
 from serving.batch import NoBatch
 from serving.champions import Champions, Checks
+from serving.decisions import Past
 from serving.housekeeping import Chore, Housekeeping, settle_memory
 from serving.ip_tables import IpTables
 from serving.metrics import Metrics
@@ -87,7 +90,8 @@ class Service:
         checks = Checks(Trials(), Verified(settings.home / "verified.json"), lambda: not self._behind)
         self._champions = Champions(ReleasesFolder(settings.home), self._batch_of, self._prepare, checks)
         self._threads = OwnThread("live state"), OwnThread("feature store"), OwnThread("ledger")
-        self._closers += [thread.close for thread in self._threads]
+        self._past_thread = OwnThread("past decisions")
+        self._closers += [thread.close for thread in (*self._threads, self._past_thread)]
         self._housekeeping = Housekeeping(self._chores())
         self._closers.append(self._housekeeping.stop)
         self._budget_ms = settings.budget_ms
@@ -114,6 +118,7 @@ class Service:
             vault=HomeVault(self._home),
             metrics=self._metrics,
             ip_tables=self._ip_tables,
+            past=Past(DecisionReads(self._ledger.engine), SqlOutcomes(self._ledger.engine), self._past_thread),
             source=source,
             not_ready=self._not_ready,
             openapi=document(),
