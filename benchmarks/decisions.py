@@ -1,0 +1,258 @@
+"""A decision over HTTP: FRADECT whole, what a team would glue together, `mlflow models serve`, and the floor.
+
+    python -m benchmarks.decisions [--quick] [--json FILE] [--only NAME ...] [--seconds N] [--rounds N]
+
+Every contender serves the same model to the same requests: purchases of more than 10,000 customers, one in eight of
+somebody unknown, a new transaction id each. The server has core 0; the generator, Redis and PostgreSQL (servers of the
+benchmark's own, fsync on) share core 1. First a closed loop of 16 connections, then requests at random moments, half
+as many a second as the contender managed before, timed from the moment they were due. Contenders take turns, and of
+the rounds the median counts. A run in which core 1 was more than 90 % busy is void. Every answer is read afterwards.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.databases import postgres_server
+from benchmarks.decision_ground import Ground, prepared
+from benchmarks.decision_peers import FACTORS, FRADECT, PEERS, Contender, Stores, bodies, contenders
+from benchmarks.decision_servers import OTHER_CORE, SERVER_CORE, Core, Serving
+from benchmarks.features import redis_server
+from benchmarks.load import Heard, Load, Wire
+
+CONNECTIONS, OPEN_CONNECTIONS = 16, 128
+TOO_BUSY = 0.9
+WIDTH = 110
+NAMES = (*(name for one in FRADECT for name in (one, one + FACTORS)), *PEERS)
+LIMITS = {"glue_ratio": 8.0, "decent_cpu_ratio": 0.4, "factors_ratio": 2.0, "cpu_us": 600.0, "p99_ratio": 1.5}
+GOALS = {"glue_ratio": 20.0, "decent_cpu_ratio": 0.15, "factors_ratio": 10.0, "cpu_us": 250.0, "p99_ratio": 1.1}
+AT_LEAST = ("glue_ratio", "factors_ratio")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One stretch of one contender. `cpu_us`: processor time of all its processes, by request.
+
+    `generator_core`, `beside`: shares of time in which the generator's core was busy, and the server's with others.
+    `degraded`: share of the answers that were made without a part.
+    """
+
+    per_second: float
+    cpu_us: float
+    p50_ms: float
+    p99_ms: float
+    generator_core: float
+    beside: float
+    degraded: float
+
+    @property
+    def void(self) -> bool:
+        return self.generator_core > TOO_BUSY
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long, how often, and for whom."""
+
+    names: Sequence[str]
+    seconds: float
+    rounds: int
+
+    @property
+    def warm_up(self) -> float:
+        return min(self.seconds / 3, 2.0)
+
+
+class Contest:
+    """Contenders that run, each with a connection count of its own for either kind of load."""
+
+    def __init__(self, plan: Plan, ground: Ground, running: Mapping[str, tuple[Contender, Serving]]) -> None:
+        self._plan = plan
+        self._running = running
+        asked = {True: bodies(ground, factors=True), False: bodies(ground, factors=False)}
+        self._wires = {name: self._wire(name, asked) for name in plan.names}
+        self._number = 0
+
+    def _wire(self, name: str, asked: Mapping[bool, Sequence[bytes]]) -> Wire:
+        contender = self._running[name.removesuffix(FACTORS)][0]
+        return contender.wire(asked[True] if name.endswith(FACTORS) else contender.bodies)
+
+    def closed(self, name: str) -> Measured:
+        return self._stretch(name, CONNECTIONS, lambda load: load.closed(self._plan.seconds))
+
+    def open(self, name: str, rate: float, seed: int) -> Measured:
+        return self._stretch(name, OPEN_CONNECTIONS, lambda load: load.open(rate, self._plan.seconds, seed))
+
+    def _stretch(self, name: str, connections: int, run: Callable[[Load], Heard]) -> Measured:
+        """Warmed up, run, its answers read. SystemExit when one is missing or says nothing."""
+        serving = self._running[name.removesuffix(FACTORS)][1]
+        load = Load(self._wires[name], CONNECTIONS, self._number)
+        try:
+            load.closed(self._plan.warm_up)
+            load.widen(connections)
+            used, cores = serving.cpu_seconds(), _cores()
+            begun = time.perf_counter()
+            heard = run(load)
+            seconds = time.perf_counter() - begun
+            used, after = serving.cpu_seconds() - used, _cores()
+        finally:
+            self._number = load.number
+            load.close()
+        return Measured(
+            per_second=heard.per_second,
+            cpu_us=used / len(heard.bodies) * 1e6,
+            p50_ms=heard.percentile(50),
+            p99_ms=heard.percentile(99),
+            generator_core=after[OTHER_CORE].since(cores[OTHER_CORE]),
+            beside=max(after[SERVER_CORE].since(cores[SERVER_CORE]) - used / seconds, 0.0),
+            degraded=_checked(name, heard),
+        )
+
+
+def _cores() -> dict[int, Core]:
+    return {number: Core.now(number) for number in (SERVER_CORE, OTHER_CORE)}
+
+
+def _checked(name: str, heard: Heard) -> float:
+    """Every answer is there, is a 200 and holds a score; the share that was made without a part."""
+    if heard.refused or heard.lost:
+        told = heard.refused[0][:300].decode(errors="replace") if heard.refused else "no answer"
+        raise SystemExit(f"{name}: {len(heard.refused)} refused, {heard.lost} lost: {told}")
+    degraded = 0
+    for body in heard.bodies:
+        answer = msgspec.json.decode(body)
+        score = answer["predictions"][0] if name == "mlflow" else answer["score"]
+        if not 0 <= score <= 1000:
+            raise SystemExit(f"{name} answered {body[:300].decode(errors='replace')}")
+        degraded += bool(answer.get("degraded"))
+    return degraded / len(heard.bodies)
+
+
+Runs = dict[str, list[Measured]]
+
+
+def run(plan: Plan, ground: Ground, folder: Path, console: Console) -> tuple[Runs, Runs]:
+    """Closed and open loop, by contender."""
+    with contextlib.ExitStack() as stack:
+        stores = Stores(stack.enter_context(redis_server(folder)), stack.enter_context(postgres_server()), folder)
+        servers = [name for name in (*FRADECT, *PEERS) if {name, name + FACTORS} & set(plan.names)]
+        with console.status("filling the stores"):
+            made = contenders(servers, ground, stores)
+        running = {}
+        for name, contender in made.items():
+            with console.status(f"starting {name}"):
+                serving = stack.enter_context(Serving(contender.program, folder / f"{name}.log"))
+                running[name] = (contender, serving)
+        contest = Contest(plan, ground, running)
+        closed = _in_turn(plan, "closed loop", contest.closed, console)
+        rates = {name: middle(runs).per_second / 2 for name, runs in closed.items()}
+        seeds = itertools.count(1)
+        opened = _in_turn(plan, "open loop", lambda name: contest.open(name, rates[name], next(seeds)), console)
+        return closed, opened
+
+
+def _in_turn(plan: Plan, kind: str, stretch: Callable[[str], Measured], console: Console) -> Runs:
+    """Round by round; a void run is tried again once."""
+    found: Runs = {name: [] for name in plan.names}
+    for number in range(plan.rounds):
+        for name in plan.names:
+            with console.status(f"{kind}, round {number + 1} of {plan.rounds}: {name}"):
+                found[name].append(stretch(name))
+                if found[name][-1].void:
+                    found[name].append(stretch(name))
+    return found
+
+
+def middle(runs: Sequence[Measured]) -> Measured:
+    """The median of each figure over the runs that count; over all where none does."""
+    counted = [one for one in runs if not one.void] or list(runs)
+    rows = [asdict(one) for one in counted]
+    return Measured(**{name: statistics.median(row[name] for row in rows) for name in rows[0]})
+
+
+def figures(closed: Runs, opened: Runs) -> dict[str, float]:
+    """What the limits are about, as far as the contenders that they compare were there."""
+    at = {name: middle(runs) for name, runs in closed.items()}
+    half = {name: middle(runs) for name, runs in opened.items()}
+    ours, factors = "production", "production" + FACTORS
+    found: dict[str, float] = {}
+    if {ours, "glue"} <= at.keys():
+        found["glue_ratio"] = at[ours].per_second / at["glue"].per_second
+    if {ours, "decent"} <= at.keys():
+        found["decent_cpu_ratio"] = at[ours].cpu_us / at["decent"].cpu_us
+    if {factors, "glue"} <= at.keys():
+        found["factors_ratio"] = at[factors].per_second / at["glue"].per_second
+    if ours in at:
+        found |= {"cpu_us": at[ours].cpu_us, "p99_ms": half[ours].p99_ms}
+    if {ours, "floor"} <= at.keys():
+        found["floor_ratio"] = at[ours].per_second / at["floor"].per_second
+        found["p99_ratio"] = half[ours].p99_ms / half["floor"].p99_ms
+    return found
+
+
+def print_table(closed: Runs, opened: Runs, console: Console) -> None:
+    table = Table(title=f"Decisions on one core: {CONNECTIONS} connections, then half as many a second (times in ms)")
+    headings = ("who", "per s", "CPU µs", "p50", "p99", "½ p50", "½ p99", "load core", "beside", "degraded", "void")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "who" else "right")
+    for name, runs in closed.items():
+        one, half = middle(runs), middle(opened[name])
+        times = (f"{value:.1f}" for value in (one.p50_ms, one.p99_ms, half.p50_ms, half.p99_ms))
+        shares = (f"{value:.0%}" for value in (one.generator_core, one.beside, max(one.degraded, half.degraded)))
+        void = sum(each.void for each in (*runs, *opened[name]))
+        table.add_row(name, f"{one.per_second:,.0f}", f"{one.cpu_us:,.0f}", *times, *shares, str(void))
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks.decisions", description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small and short: shows that it runs, no more")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--seconds", type=float, help="of a run; 8, with --quick 1")
+    parser.add_argument("--rounds", type=int, help="runs of each; 3, with --quick 1")
+    parser.add_argument("--home", type=Path, help="where the history is kept, to be used again; default: nowhere")
+    asked = parser.parse_args()
+    plan = Plan(asked.only, asked.seconds or (1.0 if asked.quick else 8.0), asked.rounds or (1 if asked.quick else 3))
+    os.sched_setaffinity(0, {OTHER_CORE})  # and all that it starts, unless it is put elsewhere
+    console = Console(width=max(Console().width, WIDTH))
+    with tempfile.TemporaryDirectory(prefix="decisions-") as name:
+        folder = Path(name)
+        with console.status("simulating, importing, learning"):
+            ground = prepared(asked.home or folder / "home", quick=asked.quick)
+        closed, opened = run(plan, ground, folder, console)
+    print_table(closed, opened, console)
+    results = figures(closed, opened)
+    if asked.json:
+        asked.json.write_text(json.dumps(results))
+    sys.exit(0 if asked.quick or tuple(plan.names) != NAMES else _judge(results, closed | opened, console))
+
+
+def _judge(results: Mapping[str, float], runs: Runs, console: Console) -> int:
+    kept = {
+        name: results[name] >= limit if name in AT_LEAST else results[name] <= limit for name, limit in LIMITS.items()
+    }
+    for name, holds in kept.items():
+        words = f"limit {LIMITS[name]:g}, goal {GOALS[name]:g}"
+        console.print(f"{name}: {results[name]:,.2f} ({words}) {'holds' if holds else 'BROKEN'}")
+    void = [name for name, each in runs.items() if all(one.void for one in each)]
+    if void:
+        console.print(f"no run counts, the generator's core was too busy: {', '.join(void)}")
+    return 0 if all(kept.values()) and not void else 1
+
+
+if __name__ == "__main__":
+    main()
