@@ -13,11 +13,17 @@ from flows.stage import stage
 from flows.wiring.streams import Asked, in_words, opened
 from fradect.stream import Progress
 
+WAIT = 60.0
+
 
 @stage()
-def stream(url: str, mapping: str, outcomes: str | None = None, once: bool = False) -> Progress:
-    """Take what comes until told to stop, or until there is no more; what is in hand is finished first."""
-    with announced("ingest") as result, _stopping() as stop, opened(Asked(url, mapping, outcomes)) as ingestion:
+def stream(url: str, mapping: str, outcomes: str | None = None, once: bool = False, wait: float = WAIT) -> Progress:
+    """Take what comes until told to stop, or until there is no more; what is in hand is finished first.
+
+    With `once`, Unavailable when a broker, database or live state is away for longer than `wait` seconds.
+    """
+    asked = Asked(url, mapping, outcomes, wait if once else None)
+    with announced("ingest") as result, _stopping() as stop, opened(asked) as ingestion:
         progress = ingestion.run(once, stop)
         result.words = in_words(progress)
     return progress

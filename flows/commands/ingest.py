@@ -9,6 +9,7 @@ from rich.console import Console
 from flows import screen
 from flows.commands.options import JSON, MAPPING
 from flows.progress import shown
+from flows.stream import WAIT
 from flows.stream import stream as run_stream
 
 STREAM = typer.Option(
@@ -17,13 +18,15 @@ STREAM = typer.Option(
 )
 OUTCOMES = typer.Option(help="The Kafka topic of outcomes; of a folder they lie in its sub folder outcomes/.")
 ONCE = typer.Option(help="Stop when everything that is there has been taken, for schedules.")
+PATIENCE = typer.Option(min=0, help="With --once: seconds to wait for a broker, database or live state that is away.")
 
 
-def ingest(
+def ingest(  # noqa: PLR0913, PLR0917  one option each
     stream: Annotated[str, STREAM],
     mapping: Annotated[str, MAPPING],
     outcomes: Annotated[str | None, OUTCOMES] = None,
     once: Annotated[bool, ONCE] = False,
+    wait: Annotated[float, PATIENCE] = WAIT,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Take events and outcomes from a stream as they come, into log and live state.
@@ -45,12 +48,15 @@ def ingest(
     [bold]fradect ingest --stream inbox/ --mapping simulator --once[/bold]
     """
     with shown():
-        done = run_stream(stream, mapping, outcomes, once)
+        done = run_stream(stream, mapping, outcomes, once, wait)
     counts = {name: getattr(done, name) for name in ("events", "outcomes", "repeated", "dead")}
     rows = [(words, f"{counts[name]:,}") for name, words in _WORDS.items()]
-    lag = sum(done.lag.values())
-    Console().print(screen.table("Taken", ("", "rows"), [*rows, ("left behind", f"{lag:,}")]))
-    screen.leave_json(json, {**counts, "lag": {f"{topic}/{part}": lag for (topic, part), lag in done.lag.items()}})
+    rows.append(("left behind", "not known" if done.behind is None else f"{done.behind:,}"))
+    Console().print(screen.table("Taken", ("", "rows"), rows))
+    screen.leave_json(
+        json,
+        {**counts, "behind": done.behind, "lag": {f"{topic}/{part}": lag for (topic, part), lag in done.lag.items()}},
+    )
 
 
 _WORDS = {

@@ -38,11 +38,12 @@ _EVERY = 10.0  # seconds between two recordings of the lag
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A stream and how to read it; `outcomes` names a topic where the URL does not."""
+    """A stream and how to read it; `outcomes` names a topic where the URL does not; `wait`: of Options."""
 
     url: str
     mapping: str
     outcomes: str | None = None
+    wait: float | None = None
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def opened(asked: Asked) -> Iterator[Ingest]:
         stack.callback(source.close)
         told = _Told(SqlMeasurements(shared))
         tools = Tools(source, store, state, dead, state.confirm, told)
-        yield Ingest(mapping, terms, tools, Options(tries=tries))
+        yield Ingest(mapping, terms, tools, Options(tries=tries, wait=asked.wait))
 
 
 def _way(asked: Asked, mapping: Mapping) -> KafkaUrl | Path:
@@ -121,7 +122,8 @@ class _Told:
         if time.monotonic() - self._recorded < _EVERY:
             return
         self._recorded = time.monotonic()
-        LOG.info("%s", words)
+        if not progress.trouble:  # which is told once
+            LOG.info("%s", words)
         now = time.time_ns() // 1000
         try:
             self._measurements.replace(
@@ -135,8 +137,8 @@ class _Told:
 
 
 def in_words(progress: Progress) -> str:
-    if progress.trouble:
-        return f"waiting: {progress.trouble}"
     said = f"{progress.events:,} events, {progress.outcomes:,} outcomes, {progress.rate:,.0f} events/s"
-    said += f", {sum(progress.lag.values()):,} behind"
-    return said + (f", {progress.dead:,} refused" if progress.dead else "")
+    said += f", {progress.dead:,} refused" if progress.dead else ""
+    if progress.trouble:
+        return f"{said}, waiting: {progress.trouble}"
+    return said + (", how far behind is not known" if progress.behind is None else f", {progress.behind:,} behind")

@@ -1,9 +1,11 @@
 """Kafka's door. Where to read on is what our own tables say; Kafka's committed offsets are neither read nor written."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from confluent_kafka import (
@@ -24,6 +26,11 @@ log = logging.getLogger(__name__)
 MOST = 500  # messages at a time
 _GATHER = 0.02  # seconds, for more messages once there is one
 _ACKED = 30.0  # seconds that a dead letter may take
+_ANSWERED = 2.0  # seconds in which some broker must say what topics there are
+_JOINED = 15.0  # seconds in which a group lets a member in, or is asked what keeps it
+
+# Where the user's own settings do not say otherwise: a broker that is away is not knocked at twenty times a second.
+_GENTLE: Mapping[str, object] = {"reconnect.backoff.ms": 250, "reconnect.backoff.max.ms": 5_000}
 
 # What is ours to decide: a delivery is taken when our transaction says so.
 _OURS: Mapping[str, object] = {
@@ -67,7 +74,7 @@ class KafkaUrl:
 
     @property
     def settings(self) -> dict[str, object]:
-        return {**self.config, "bootstrap.servers": self.servers}
+        return {**_gentle(self.config), **self.config, "bootstrap.servers": self.servers}
 
 
 class KafkaSource:
@@ -84,20 +91,23 @@ class KafkaSource:
         self._is_lost = False
         self._ended: set[Part] = set()
         self._trouble: str | None = None
+        self._suspicion: str | None = None
+        self._joining_since = time.monotonic()
         settings = {**url.settings, **_OURS, "group.id": url.group, "error_cb": self._on_error}
-        self._consumer = Consumer(settings, logger=log)
+        self._consumer = _made(Consumer, settings)
         topics = [url.topic] if url.outcomes is None else [url.topic, url.outcomes]
         self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
 
     def poll(self, seconds: float) -> Delivery | None:
         self._settle()
         self._assign()
+        self._reach()
         found = self._consumer.consume(1, seconds)
         if found and self._most > 1:
             found += self._consumer.consume(self._most - 1, _GATHER)
         self._handed = self._delivery([message for message in found if self._is_wanted(message)])
-        if self._handed is None and self._trouble is not None:
-            trouble, self._trouble = self._trouble, None
+        trouble, self._trouble = self._trouble, None
+        if self._handed is None and trouble is not None:
             raise Unavailable(trouble)
         return self._handed
 
@@ -107,13 +117,13 @@ class KafkaSource:
         self._consumer.pause(ours)
         stray = self._consumer.poll(seconds)
         self._is_lost = self._is_lost or (stray is not None and stray.error() is None)
+        self._consumer.resume(ours)
         if self._is_lost:
             raise Fenced("the group's partitions were given out anew")
-        self._consumer.resume(ours)
 
     def recover(self) -> None:
         self._handed, self._is_lost = None, False
-        if self._to_assign is None:
+        if self._to_assign is None and self._has_joined:
             self._to_assign = self._consumer.assignment()
 
     @property
@@ -121,8 +131,10 @@ class KafkaSource:
         return self._has_joined and self._to_assign is None and self._next.keys() <= self._ended
 
     def lag(self) -> Mapping[Part, int]:
-        """Messages of our partitions after what was handed out, as of the last fetch."""
+        """Messages of our partitions after what was handed out, as of the last fetch; none while a broker is away."""
         found: dict[Part, int] = {}
+        if self._suspicion is not None:
+            return found
         for (topic, partition), position in self._next.items():
             marks = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
             if marks is not None and marks[1] >= 0:
@@ -131,6 +143,21 @@ class KafkaSource:
 
     def close(self) -> None:
         self._consumer.close()
+
+    def _reach(self) -> None:
+        """A broker that went costs a cluster nothing: Unavailable when none answers, or the group lets nobody in."""
+        is_late = not self._has_joined and time.monotonic() - self._joining_since > _JOINED
+        if self._suspicion is None and not is_late:
+            return
+        try:
+            self._consumer.list_topics(self._url.topic, _ANSWERED)
+        except KafkaException as error:
+            self._suspicion = self._suspicion or _reason(error.args[0])
+            said = f"Kafka at {self._url.servers} does not answer ({self._suspicion})"
+            raise Unavailable(f"{said}: see that it runs, and that the address is right") from error
+        self._suspicion = None
+        if is_late:
+            raise Unavailable(f"Kafka at {self._url.servers} has not let us into group {self._url.group} yet")
 
     def _settle(self) -> None:
         """What was handed out has been taken."""
@@ -157,11 +184,11 @@ class KafkaSource:
 
     def _on_revoke(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._next, self._to_assign, self._is_lost = {}, None, True
-        self._has_joined = False
+        self._has_joined, self._joining_since = False, time.monotonic()
         consumer.unassign()
 
     def _on_error(self, error: KafkaError) -> None:
-        self._trouble = f"Kafka: {error.str()}"
+        self._suspicion = self._suspicion or _reason(error)
 
     def _is_wanted(self, message: Received) -> bool:
         part = message.topic() or "", message.partition() or 0
@@ -195,7 +222,7 @@ class KafkaLetters:
 
     def __init__(self, url: KafkaUrl) -> None:
         timeout = round(_ACKED * 1000 * 2 / 3)  # the producer gives up before we do
-        self._producer = Producer({**url.settings, "acks": "all", "message.timeout.ms": timeout}, logger=log)
+        self._producer = _made(Producer, {**url.settings, "acks": "all", "message.timeout.ms": timeout})
 
     def bury(self, letters: Sequence[Letter]) -> None:
         failures: list[str] = []
@@ -219,6 +246,35 @@ class KafkaLetters:
 
     def close(self) -> None:
         self._producer.flush(1.0)
+
+
+class _Librdkafka:
+    """What librdkafka logs. Of brokers that are away we tell ourselves, once."""
+
+    def log(self, level: int, message: str, facility: str, *rest: object) -> None:
+        log.log(logging.DEBUG if facility in ("FAIL", "ERROR") else level, message, facility, *rest)
+
+
+_LIBRDKAFKA = _Librdkafka()
+
+C = TypeVar("C", Consumer, Producer)
+
+
+def _made(kind: type[C], settings: Mapping[str, object]) -> C:
+    try:
+        return kind(dict(settings), logger=_LIBRDKAFKA)
+    except KafkaException as error:
+        raise InvalidInput(f"config of the stream: {error.args[0].str()}", field="stream") from error
+
+
+def _gentle(config: Mapping[str, str]) -> Mapping[str, object]:
+    """librdkafka refuses a lowest pause above the highest, of which the user may have set one."""
+    return {} if _GENTLE.keys() & config.keys() else _GENTLE
+
+
+def _reason(error: KafkaError) -> str:
+    """Without the milliseconds, which differ each time."""
+    return error.str().split(" (after ")[0]
 
 
 def _headers(letter: Letter) -> list[tuple[str, str | bytes | None]]:

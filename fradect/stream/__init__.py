@@ -1,6 +1,6 @@
 """Events and outcomes from a stream into log and live state: at least once, in effect exactly once."""
 
-from fradect.stream.ingest import Ingest, Options, Progress, Tools
+from fradect.stream.ingest import Ingest, Tools
 from fradect.stream.ports import (
     DeadLetters,
     Delivery,
@@ -19,6 +19,7 @@ from fradect.stream.ports import (
     State,
     Store,
 )
+from fradect.stream.progress import Options, Progress
 
 __all__ = [
     "DeadLetters",

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from fradect.errors import Conflict
+from fradect.errors import Conflict, Unavailable
 from fradect.faults import Reason
 from fradect.intake import Reject, Terms
 from fradect.mapping import Mapping as Rules
 from fradect.stream.judging import judge, message_of
-from fradect.stream.patience import Patience, Stopped, complain
+from fradect.stream.patience import GivenUp, Patience, Stopped, complain
 from fradect.stream.ports import (
     DeadLetters,
     Delivery,
@@ -22,7 +22,6 @@ from fradect.stream.ports import (
     Known,
     Learnt,
     Letter,
-    Part,
     Place,
     Saying,
     Settled,
@@ -30,6 +29,7 @@ from fradect.stream.ports import (
     State,
     Store,
 )
+from fradect.stream.progress import USUAL, Options, Progress
 from fradect.stream.settling import News, as_message, contradiction, news_of
 
 log = logging.getLogger(__name__)
@@ -37,32 +37,6 @@ log = logging.getLogger(__name__)
 MOST_WAITING = 500  # outcomes without their event that are looked at in one go
 _PAGES = 4
 _POLL = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """`tries`: how often a row that is refused is tried; one that breaks the code is tried five times in any case.
-
-    `every`: seconds between reports; `revisit`: between looks at outcomes that wait for their event.
-    """
-
-    tries: int = 5
-    bug_tries: int = 5
-    every: float = 1.0
-    revisit: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Counts since the start; `rate` is events a second since the last report, in the last one since the start."""
-
-    events: int
-    outcomes: int
-    repeated: int
-    dead: int
-    rate: float
-    lag: Mapping[Part, int]
-    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +56,7 @@ class Tools:
 class Ingest:
     """One stream into one tenant's log and state, until told to stop or, with `once`, until it is caught up."""
 
-    def __init__(self, mapping: Rules, terms: Terms, tools: Tools, options: Options = Options()) -> None:
+    def __init__(self, mapping: Rules, terms: Terms, tools: Tools, options: Options = USUAL) -> None:
         self._mapping = mapping
         self._terms = terms
         self._tools = tools
@@ -94,21 +68,25 @@ class Ingest:
         self._after = ""
         self._buried: set[Place] = set()
         self._stop: Callable[[], bool] = lambda: False
-        self._patiently = Patience(tools.source.rest, self._stop, self._trouble)
+        self._patiently = self._patience(tools.source.rest)
+        self._idly = self._patience(self._rest_idly)
 
     def run(self, once: bool = False, stop: Callable[[], bool] = lambda: False) -> Progress:
-        """Stops after the delivery in hand. Trouble with database, broker or state is waited out, for ever."""
-        self._stop = stop
-        self._patiently = Patience(self._tools.source.rest, stop, self._trouble)
+        """Stops after the delivery in hand. Trouble with database, broker or state is waited out: for ever, or, with
+        `Options.wait`, until it is Unavailable."""
+        self._stop, trouble = stop, ""
         try:
             self._go(once)
-        except Stopped:
-            log.warning("stopped while something was away")
-        return self._report(at_once=True)
+        except GivenUp as given_up:
+            raise Unavailable(f"{given_up}; given up after {self._options.wait} s, see --wait") from given_up
+        except Stopped as stopped:
+            trouble = str(stopped)
+            log.warning("stopped while waiting")
+        return self._report(at_once=True, trouble=trouble)
 
     def _go(self, once: bool) -> None:
         while not self._stop():
-            delivery = self._patiently(lambda: self._tools.source.poll(_POLL))
+            delivery = self._idly(lambda: self._tools.source.poll(_POLL))
             if delivery is not None:
                 self._hold(delivery)
             self._tidy()
@@ -116,6 +94,19 @@ class Ingest:
             if once and delivery is None and self._tools.source.is_caught_up:
                 break
         self._patiently(self._tools.confirm)
+
+    def _patience(self, rest: Callable[[float], None]) -> Patience:
+        return Patience(rest, self._is_stopped, self._trouble, self._options.wait)
+
+    def _is_stopped(self) -> bool:
+        return self._stop()
+
+    def _rest_idly(self, seconds: float) -> None:
+        """With nothing in hand, nothing is lost with it."""
+        try:
+            self._tools.source.rest(seconds)
+        except Fenced:
+            self._tools.source.recover()
 
     def _hold(self, delivery: Delivery) -> None:
         self._buried.clear()

@@ -1,6 +1,7 @@
 """Waiting for what is away, and complaining of what broke."""
 
 import logging
+import time
 import traceback
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,25 +19,46 @@ class Stopped(Exception):
     """Told to stop while waiting for something that is away: what is in hand is delivered again next time."""
 
 
-class Patience:
-    """Does things again and again while something they need is away."""
+class GivenUp(Stopped):
+    """The same, when what is away has been waited for long enough."""
 
-    def __init__(self, rest: Callable[[float], None], stop: Callable[[], bool], tell: Callable[[str], object]) -> None:
+
+class Patience:
+    """Does things again and again while something they need is away; `most`: seconds, None for ever.
+
+    One line tells that it waits, another that it goes on.
+    """
+
+    def __init__(
+        self,
+        rest: Callable[[float], None],
+        stop: Callable[[], bool],
+        tell: Callable[[str], object],
+        most: float | None = None,
+    ) -> None:
         self._rest, self._stop, self._tell = rest, stop, tell
+        self._most = float("inf") if most is None else most
 
     def __call__(self, do: Callable[[], T]) -> T:
         pauses = iter(PAUSES)
-        pause = 0.0
+        began, pause, said = time.monotonic(), 0.0, ""
         while True:
             try:
-                return do()
+                done = do()
             except Unavailable as error:
-                pause = next(pauses, pause)
-                log.warning("waiting: %s", error)
-                self._tell(str(error))
-                if self._stop():
-                    raise Stopped from error
-                self._rest(pause)
+                words, pause = str(error), next(pauses, pause)
+                if words != said:
+                    log.warning("waiting: %s", words)
+                    said = words
+                self._tell(words)
+                left = began + self._most - time.monotonic()
+                if self._stop() or left <= 0:
+                    raise (Stopped if self._stop() else GivenUp)(words) from error
+                self._rest(min(pause, left))
+            else:
+                if said:
+                    log.warning("going on, after %.0f s", time.monotonic() - began)
+                return done
 
 
 def complain(what: str, error: Exception) -> None:

@@ -150,6 +150,54 @@ def test_a_broker_that_is_slow_and_goes_and_comes_back_costs_only_time(
     shop.check()
 
 
+def test_a_broker_that_is_away_for_longer_than_the_group_waits_is_told_of_once(
+    kafka: MockKafka, shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The group has taken the partitions away by then, and gives them out anew."""
+    told: list[Progress] = []
+    kafka.topic("gone")
+    kafka.send("gone", [message(i) for i in range(10)])
+    with running(shop, url(kafka, "gone", tmp_path), told.append):
+        wait(lambda: bool(told) and told[-1].behind == 0)
+        kafka.broker_down()
+        wait(lambda: any("does not answer" in progress.trouble for progress in told))
+        time.sleep(7)
+        assert told[-1].behind is None, "nobody can tell"
+        kafka.broker_up()
+        kafka.send("gone", [message(i) for i in range(10, 20)])
+        wait(lambda: len(shop.events()) == 20)
+        wait(lambda: told[-1].behind == 0)
+    words = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    assert sum(word.startswith("waiting: Kafka at") for word in words) == 1
+    assert sum(word.startswith("going on, after") for word in words) == 1
+    assert len(words) <= 4, words
+    shop.check()
+
+
+def test_who_comes_once_does_not_wait_for_ever(shop: Shop, tmp_path: Path) -> None:
+    source = KafkaSource(KafkaUrl.parse("kafka://127.0.0.1:1/nothing", None, "nobody"), shop.store().positions)
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 does not answer .*see that it runs.*--wait"):
+        shop.ingest(source, Options(wait=1)).run(once=True)
+    assert time.monotonic() - began < 20
+    source.close()
+
+
+def test_who_is_stopped_while_the_broker_is_away_does_not_claim_to_be_caught_up(
+    kafka: MockKafka, shop: Shop, tmp_path: Path
+) -> None:
+    kafka.topic("cut")
+    kafka.send("cut", [message(i) for i in range(10)])
+    told: list[Progress] = []
+    with running(shop, url(kafka, "cut", tmp_path), told.append):
+        wait(lambda: bool(told) and told[-1].behind == 0)
+        kafka.broker_down()
+        wait(lambda: bool(told[-1].trouble))
+    kafka.broker_up()
+    assert (told[-1].events, told[-1].behind) == (10, None)
+    assert "does not answer" in told[-1].trouble
+
+
 def test_a_second_consumer_takes_over_partitions_without_gap_or_double(
     kafka: MockKafka, shop: Shop, tmp_path: Path
 ) -> None:
@@ -247,6 +295,13 @@ def test_a_url_that_means_nothing_is_refused_without_repeating_secrets(written: 
     with pytest.raises(InvalidInput) as refused:
         KafkaUrl.parse(written, None, "group")
     assert "secret" not in str(refused.value)
+
+
+def test_a_setting_that_librdkafka_does_not_know_is_refused(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "own.properties").write_text("no.such=1")
+    where = KafkaUrl.parse(f"kafka://host:1/topic?config={tmp_path}/own.properties", None, "group")
+    with pytest.raises(InvalidInput, match=r"no\.such"):
+        KafkaSource(where, shop.store().positions)
 
 
 @pytest.mark.parametrize("line", ["enable.auto.commit=true", "group.id=other", "nonsense"])
