@@ -4,7 +4,7 @@ zen takes a missing value for null, so a row can be missed, or even hit, for wan
 value which the event lacks *could not run*: that is neither hit nor miss, whatever zen says.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan
 from types import MappingProxyType
@@ -16,7 +16,7 @@ import zen
 from fradect.features.contract import Contract
 from fradect.modules.declaration import FieldType, Module
 from fradect.policy import RuleEffects
-from fradect.rulebook import Rule, Rulebook, read
+from fradect.rulebook import Problem, Rule, Rulebook, examine, read, vocabulary
 from fradect.types import DAY, HOUR, Action, Event, Value, Vector
 from fradect.words import Words
 
@@ -64,9 +64,9 @@ class Rules:
         self._engine = zen.ZenEngine(options)
         self._catch_alls = rulebook.catch_alls
         self._words = words
-        known = names_of(module, contract)
-        self.not_applicable = tuple(rule.id for rule in rulebook.rules if not rule.needs <= known)
-        self._rules = {rule.id: rule for rule in rulebook.rules if rule.needs <= known}
+        known = vocabulary(module, contract).known
+        self.not_applicable = tuple(rule.id for rule in rulebook.rules if not rule.needs <= known.keys())
+        self._rules = {rule.id: rule for rule in rulebook.rules if rule.needs <= known.keys()}
         self.reads_signals = any(name.startswith("signal.") for rule in self._rules.values() for name in rule.needs)
         needed = {name for rule in self._rules.values() for name in rule.needs}
         self._features = [(i, f.name, f.unit) for i, f in enumerate(contract) if f.name in needed]
@@ -125,39 +125,23 @@ _TYPES: Mapping[FieldType, type | tuple[type, ...]] = {FieldType.NUMBER: (int, f
 
 
 class _Zen:
-    """zen's expression language; its parser's errors carry a native stack trace, of which only the words are kept."""
+    """zen's reading of a condition. Its parser's errors carry a native stack trace; only their words are kept."""
 
     def check_condition(self, cell: str) -> None:
         try:
             zen.compile_unary_expression(cell)
         except RuntimeError as error:
-            raise ValueError(_first_words(error)) from None
-
-    def value(self, cell: str) -> Any:
-        try:
-            zen.compile_expression(cell)
-            return zen.evaluate_expression(cell, {})
-        except RuntimeError as error:
-            raise ValueError(_first_words(error)) from None
+            raise ValueError(f"the engine cannot read it ({_first_words(error)})") from None
 
 
 def load(raw: bytes, module: Module) -> Rulebook:
     """A checked rulebook; InvalidInput names table, row and column of what is wrong."""
-    return read(raw, names_of(module, *module.contracts), _Zen())
+    return read(raw, vocabulary(module, *module.contracts), _Zen())
 
 
-def names_of(module: Module, *contracts: Contract) -> frozenset[str]:
-    """Names that rules may use: the contracts' numbers, and the module's fields under `event.`."""
-    return frozenset(_names(module, contracts))
-
-
-def _names(module: Module, contracts: Iterable[Contract]) -> Iterable[str]:
-    yield "event.hour"
-    for name, kind in module.columns.items():
-        if kind not in (FieldType.MONEY, FieldType.PLACE):
-            yield f"event.{name}"
-    for contract in contracts:
-        yield from (feature.name for feature in contract if not feature.categories)
+def check(raw: bytes, module: Module) -> tuple[Problem, ...]:
+    """Everything that `load` would refuse; InvalidInput for bytes that are no decision at all."""
+    return examine(raw, vocabulary(module, *module.contracts), _Zen())[1]
 
 
 def _first_words(error: RuntimeError) -> str:

@@ -145,7 +145,10 @@ def _cell(row: int, column: str, text: str) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_cell(0, "in0", ">= >= 6"), r"'Velocity', row 1, column 'customer_count_1h': '>= >= 6' does not parse"),
+        (
+            _cell(0, "in0", ">= >= 6"),
+            r"'Velocity', row 1, column 'customer_count_1h': '>= >= 6': a value is missing before '>='",
+        ),
         (_cell(0, "in0", ">= no_such_thing"), "'no_such_thing' is unknown"),
         (_cell(0, "in0", ""), "row 1: has no condition"),
         (_cell(0, "points", "80 +"), "row 1, column 'points': '80 \\+' is no constant"),
@@ -166,7 +169,7 @@ def _cell(row: int, column: str, text: str) -> Callable[[dict[str, Any]], None]:
         (lambda book: _table(book)["outputs"].pop(), "output columns must be"),
         (lambda book: _table(book)["inputs"][0].update(field=None), "names no field"),
         (lambda book: _table(book)["inputs"][0].update(field="payment_method"), "'payment_method' is unknown"),
-        (lambda book: book["edges"].pop(0), "'Velocity' is not connected"),
+        (lambda book: book["edges"].pop(0), "'Velocity': is not connected"),
         (lambda book: book["nodes"].append({"id": "f", "type": "functionNode", "name": "f"}), "functionNode"),
         (lambda book: book.update(nodes=5), "not a GoRules decision"),
     ],
