@@ -15,6 +15,7 @@ from fradect.adapters.ledger_reads import LedgerReads
 from fradect.adapters.ledger_sql import SqlLedger
 from fradect.adapters.object_stores import open_store
 from fradect.adapters.online_snapshots import OnlineSnapshots
+from fradect.adapters.outcome_feed import OutcomeFeed
 from fradect.adapters.places import Places
 from fradect.adapters.releases_folder import ReleasesFolder
 from fradect.adapters.shared_sql import SqlMeasurements, open_shared
@@ -23,7 +24,7 @@ from fradect.adapters.state_upkeep import StoredEvents, Upkeep
 from fradect.adapters.states import is_embedded, open_state
 from fradect.adapters.vault import HomeVault
 from fradect.decide import FEATURES_SHARE, Decider, Ports, Source
-from fradect.errors import FradectError
+from fradect.errors import FradectError, Unavailable
 from fradect.features.layout import Layout
 from fradect.judgement import Loaded
 from fradect.ports import BatchFeatures
@@ -83,6 +84,7 @@ class Service:
             lambda tenant_id, layout: _rebuilder(*all_of_it).rebuild(tenant_id, layout),
             alone=is_embedded(settings.state_url),
         )
+        self._feed = OutcomeFeed(self._ledger.engine, shared, self._state)
         self._metrics = Metrics()
         self._ip_tables = IpTables(self._kept_table, settings.ip_ranges)
         self._shared = shared_home(settings)
@@ -138,6 +140,7 @@ class Service:
             Chore("following IP tables", 20, self._follow_tables),
             Chore("showing measurements", 20, self._show),
             Chore("reconciling", 4, self._reconcile),
+            Chore("handing outcomes on", 4, self._hand_on),
             Chore("following imports", 20, self._catch_up),
             Chore("sweeping the live state", 4, self._state.sweep),
         )
@@ -174,6 +177,14 @@ class Service:
             self._metrics.compared(module, repaired)
             if repaired:
                 log.warning("live state of %s for %s: %s", module, tenant_id, repaired)
+
+    def _hand_on(self) -> None:
+        """What decisions turned out to be reaches windows and log. What is away now is asked again at the next turn."""
+        for module, tenant_id in self._champions.all():
+            try:
+                self._feed.hand_on(tenant_id, module)
+            except Unavailable as error:
+                log.warning("outcomes of %s for %s: %s", module, tenant_id, error)
 
     def _catch_up(self) -> None:
         for (module, tenant_id), champion in self._champions.all().items():

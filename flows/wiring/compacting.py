@@ -16,6 +16,7 @@ from fradect.adapters.importing import ImportOptions
 from fradect.adapters.shared_sql import open_shared, shared_url
 from fradect.adapters.sql_events import SqlEvents
 from fradect.adapters.states import States, missing_file, open_state
+from fradect.adapters.told_labels import leave_told_labels
 from fradect.errors import Conflict
 from fradect.mapping import Mapping
 from fradect.settings import Settings
@@ -24,10 +25,14 @@ log = logging.getLogger(__name__)
 
 
 def compacted(module: str, tenant: str) -> Compacted:
-    """Bring what SQL has into the log of a tenant that has one; nothing while an import is adding to it."""
+    """Bring what SQL has into the log of a tenant that has one; nothing while an import is adding to it.
+
+    What decisions turned out to be, as it stands now, is laid beside the log.
+    """
     shop = workshop(module, tenant)
     if shop.log.facts() is None or not has_shared(shop.settings):
         return Compacted()
+    leave_told_labels(shop.settings.ledger_url, shop.places)
     with sql(shop.settings) as (shared, stored):
         return bring_up(Compaction(shop.home, shop.log, shared, stored, None, confirmed(shop.settings, tenant, module)))
 

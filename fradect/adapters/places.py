@@ -44,6 +44,11 @@ class Places:
         return self.home / "offline" / self.module / self.tenant / contract.hash / "training_set.parquet"
 
     @property
+    def told_labels(self) -> Path:
+        """What decisions turned out to be, as it stands now, where anybody told it."""
+        return self.home / "offline" / self.module / self.tenant / "told_labels.parquet"
+
+    @property
     def ip_ranges(self) -> Path:
         """The table of IP ranges of the last import that used one; the service looks addresses up in it."""
         return self.home / "ip_ranges" / self.module / f"{self.tenant}.csv"

@@ -29,7 +29,8 @@ def training_set(places: Places, module: Module, contract: Contract) -> Built:
     """Write the training set, unless nothing it is made of has changed; features and snapshots must exist.
 
     Columns: event_id, seq, event_time, customer_id; the contract's features in its order (float64, NaN missing);
-    label (true for fraud, null while unknown), label_known_at, amount_base; the module's protected attributes.
+    label (true for fraud, null while unknown; of what was told, the last), label_known_at, amount_base; the module's
+    protected attributes.
     An event sees a snapshot only when it is of then or before, was known by then, and is not older than TTL; of
     those the one of the latest midnight, as last restated.
     """
@@ -38,7 +39,8 @@ def training_set(places: Places, module: Module, contract: Contract) -> Built:
         raise NotFound(f"no features of {contract.name} under {places.home}: run the materialise stage first")
     target = places.training_set(contract)
     snapshots = [places.snapshots(contract)] if contract.of_kind(Kind.BATCH) else []
-    origin = origin_of(contract, [source, *snapshots, *places.events(), *places.outcomes()])
+    sources: list[str | Path] = [source, *snapshots, *places.events(), *places.outcomes(), *_told(places)]
+    origin = origin_of(contract, sources)
     if made_from(target) == origin:
         return Built(target, pq.read_metadata(target).num_rows, reused=True)
     rows = 0
@@ -91,12 +93,28 @@ def _beside(places: Places, module: Module, contract: Contract) -> str:
     protected = "".join(f", e.{quoted(name)}" for name in module.protected)
     asof = f"ASOF LEFT JOIN ({snapshots}) s ON f.customer_id = s.customer_id AND f.event_time >= s.visible_from "
     return (
-        f"SELECT f.seq{seen}, o.label, o.label_known_at, e.amount_base{protected} "
+        f"SELECT f.seq{seen}, {_overruled('label')}, {_overruled('label_known_at')}, e.amount_base{protected} "
         f"FROM (SELECT seq, customer_id, event_time FROM {files([str(places.features(contract))])}) f "
         f"{asof if snapshots else ''}"
         f"LEFT JOIN ({_labels(places)}) o ON f.seq = o.seq JOIN {files(places.events())} e ON f.seq = e.seq "
-        "ORDER BY f.seq"
+        f"LEFT JOIN ({_corrections(places)}) t ON e.event_id = t.event_id ORDER BY f.seq"
     )
+
+
+def _overruled(name: str) -> str:
+    """What was told of the decision last, over what the log heard first; told to be unknown, it is no label."""
+    return f"CASE WHEN t.event_id IS NULL THEN o.{name} WHEN t.label IS NOT NULL THEN t.{name} END AS {name}"
+
+
+def _corrections(places: Places) -> str:
+    told = _told(places)
+    if told:
+        return f"SELECT * FROM {files(told)}"
+    return "SELECT NULL::VARCHAR AS event_id, NULL::BOOLEAN AS label, NULL::TIMESTAMPTZ AS label_known_at LIMIT 0"
+
+
+def _told(places: Places) -> list[str]:
+    return [str(places.told_labels)] if places.told_labels.is_file() else []
 
 
 def _fresh(name: str) -> str:
