@@ -12,6 +12,7 @@ from flows.stage import stage
 from flows.wiring import Workshop, workshop
 from fradect.canary import chosen as canary
 from fradect.judgement import load
+from fradect.money import exponent_of, to_minor
 from fradect.past import decide_past
 from fradect.policy import Policy, choose_thresholds, to_scores
 from fradect.release import Release
@@ -21,11 +22,16 @@ from training.calibrate import calibrate
 from training.dataset import Dataset, Splits, split
 from training.fit import Trained, TrainSettings
 from training.fit import train as fit_and_search
+from training.thresholds import Chosen, banded
+from training.typical import typical
 
 
 @stage()
-def train(module: str, tenant: str, trials: int = 12, seed: int = 7) -> str:
-    """A candidate release by its id: searched, fitted, calibrated, thresholds chosen; its making left as evidence."""
+def train(module: str, tenant: str, trials: int = 12, seed: int = 7, amounts: tuple[float, ...] = ()) -> str:
+    """A candidate release by its id: searched, fitted, calibrated, thresholds chosen; its making left as evidence.
+
+    `amounts`: between which amounts, in major units, thresholds are chosen apart.
+    """
     with announced("train") as result:
         shop = workshop(module, tenant)
         dataset = load_dataset(shop, shop.contract)
@@ -38,14 +44,15 @@ def train(module: str, tenant: str, trials: int = 12, seed: int = 7) -> str:
             study_name=f"{module}-{tenant}",
         )
         trained = fit_and_search(dataset, splits, shop.contract, settings, advance)
-        release = _release(shop, dataset, splits, trained)
+        edges = [to_minor(amount, exponent_of(shop.facts.base_currency)) for amount in amounts]
+        release = _release(shop, dataset, splits, trained, edges)
         shop.releases.save(release)
         leave(shop.evidence(release.id), _candidate(shop, release, trained))
         result.words = f"{release.id}, {len(trained.facts.trials)} trials, {trained.facts.rounds} trees"
     return release.id
 
 
-def _release(shop: Workshop, dataset: Dataset, splits: Splits, trained: Trained) -> Release:
+def _release(shop: Workshop, dataset: Dataset, splits: Splits, trained: Trained, edges: list[int]) -> Release:
     """Thresholds are chosen on calibration events, on the scores that rules and model give them together."""
     chosen = dataset.rows(splits.calibration)
     calibrator = calibrate(trained.margins["calibration"], chosen.label)
@@ -55,8 +62,9 @@ def _release(shop: Workshop, dataset: Dataset, splits: Splits, trained: Trained)
     provisional = _assembled(shop, trained.model, calibrator, by_model)
     events = past_events(shop, int(chosen.time.min()), set(chosen.event_id))
     scores = decide_past(load(provisional), events, chosen.matrix).score
-    thresholds = choose_thresholds(costs, scores, chosen.amount, probability)
-    return replace(_assembled(shop, trained.model, calibrator, thresholds), canary=canary(chosen.matrix, probability))
+    policy = banded(provisional.policy, Chosen(scores, chosen.amount, chosen.label, probability), edges)
+    usual = typical(dataset.matrix[splits.train], shop.contract)
+    return replace(provisional, policy=policy, canary=canary(chosen.matrix, probability), typical=usual)
 
 
 def _assembled(shop: Workshop, model: bytes, calibrator: Calibrator, thresholds: tuple[int, int]) -> Release:

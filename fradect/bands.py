@@ -1,6 +1,6 @@
 """Where thresholds differ by context: by channel, and by what an event is worth. The first band that fits decides."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -102,10 +102,3 @@ def first(bands: Sequence[Band], fields: Mapping[str, Value]) -> Band | None:
     """The band that decides an event with these fields."""
     channel, amount = fields.get(CHANNEL), fields.get(AMOUNT)
     return next((band for band in bands if band.holds(channel, amount)), None)
-
-
-def cuts(default: Thresholds, bands: Sequence[Band], events: Sequence[Mapping[str, Value]]) -> Cuts:
-    """The same for many events' fields at once."""
-    chosen: Iterator[Thresholds] = (first(bands, fields) or default for fields in events)
-    pairs = np.array([(each.review, each.decline) for each in chosen], np.int64).reshape(-1, 2)
-    return Cuts(pairs[:, 0], pairs[:, 1])

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, isnan
+from math import exp, floor, isfinite, isnan
 
 import numpy as np
 import numpy.typing as npt
 
 from fradect.bands import Band, Thresholds
-from fradect.policy import combine, model_score
+from fradect.policy import RuleEffects, combine, model_score
 from fradect.rules import Findings
 from fradect.types import Factor, Vector
 from fradect.words import Words
 
 SHOWN = 6  # model factors named one by one; the others are summed
+_TOO_MUCH = 1e9  # points: contributions so large that they cancel out explain nothing
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,7 +48,7 @@ def factors(
     reasons = [*_model(part, vector, words), *rules]
     reached = sum(factor.points for factor in reasons)
     if reached != score:
-        reasons.append(_limit(score - reached, effects.allow))
+        reasons.append(_limit(score - reached, score, effects))
     if isinstance(thresholds, Band):
         reasons.append(_band(thresholds))
     return tuple(reasons)
@@ -57,50 +58,62 @@ def _model(part: ModelPart, vector: Vector, words: Words) -> list[Factor]:
     if part.probability is None or isnan(part.probability):
         return [Factor("model", 0, "no model took part", "model")]
     score = model_score(part.probability)
-    if part.why is None:
+    shares = None if part.why is None else scaled(part.why)
+    if part.why is None or shares is None:
         return [Factor("model", score, "what the model says of it", "model", part.probability)]
     baseline = round(1000 * _sigmoid(part.why.baseline))
     start = Factor("baseline", baseline, "where the model starts: the average of its training data", "model")
-    return [start, *_features(scaled(part.why), score - baseline, vector, words)]
+    return [start, *_features(shares, score - baseline, vector, words)]
 
 
 def _features(shares: Floats, total: int, vector: Vector, words: Words) -> list[Factor]:
-    shown = [int(i) for i in np.argsort(-np.abs(shares), kind="stable")[:SHOWN] if shares[i] != 0.0]
-    others = float(np.delete(shares, shown).sum())
-    *points, rest = apportion([*(float(shares[i]) for i in shown), others], total)
-    named = [
-        Factor(name, points, words.reason(name, value), "model", None if isnan(value) else value)
-        for name, value, points in ((vector.names[i], vector.values[i], p) for i, p in zip(shown, points, strict=True))
-    ]
-    return [*named, Factor("other", rest, "all other features together", "model")]
+    biggest = np.argsort(-np.abs(shares), kind="stable").tolist()
+    shown = [i for i in biggest[:SHOWN] if shares[i] != 0.0]
+    others = float(shares[biggest[len(shown) :]].sum())
+    points = apportion([*shares[shown].tolist(), others], total)
+    named = [_feature(vector, i, each, words) for i, each in zip(shown, points, strict=False)]
+    return [*named, Factor("other", points[-1], "all other features together", "model")]
 
 
-def scaled(why: Explanation) -> Floats:
+def _feature(vector: Vector, i: int, points: int, words: Words) -> Factor:
+    name, value = vector.names[i], vector.values[i]
+    text = words.reason(name, value, vector.missing.get(name, ""))
+    return Factor(name, points, text, "model", None if isnan(value) else value)
+
+
+def scaled(why: Explanation) -> Floats | None:
     """Contributions in points: each times the mean slope of the score between baseline and result.
 
     They add up to the unrounded difference of the two scores. Where contributions cancel out, the mean slope is
-    the slope at the baseline.
+    the slope at the baseline. None where they are no numbers that points could be made of.
     """
     total = float(why.contributions.sum())
+    if not isfinite(total + why.baseline):
+        return None
     start = _sigmoid(why.baseline)
     slope = start * (1.0 - start)
     if abs(total) > 1e-6:
         slope = (_sigmoid(why.baseline + total) - start) / total
-    return 1000.0 * slope * why.contributions
+    shares: Floats = 1000.0 * slope * why.contributions
+    return shares if float(np.abs(shares).sum()) < _TOO_MUCH else None
 
 
 def apportion(shares: Sequence[float], total: int) -> list[int]:
     """Whole numbers that add up to `total`, each near its share: rounded by largest remainder."""
-    floors = np.floor(shares)
-    each, left = divmod(total - int(floors.sum()), len(shares))
-    remainder = np.argsort(-(np.asarray(shares) - floors), kind="stable")
-    points = floors.astype(np.int64) + each
-    points[remainder[:left]] += 1
-    return [int(p) for p in points]
+    points = [floor(share) for share in shares]
+    each, left = divmod(total - sum(points), len(points))
+    by_remainder = sorted(range(len(points)), key=lambda i: points[i] - shares[i])
+    for place, i in enumerate(by_remainder):
+        points[i] += each + (place < left)
+    return points
 
 
-def _limit(points: int, allowed: bool) -> Factor:
-    text = "an allowance keeps the score below review" if allowed else "the scale ends at 1000"
+def _limit(points: int, score: int, effects: RuleEffects) -> Factor:
+    text = "the scale ends at 1000"
+    if points > 0:
+        text = "rules only raise a score"
+    elif effects.allow and score < 1000:
+        text = "an allowance keeps the score below review"
     return Factor("limit", points, text, "scale")
 
 

@@ -55,6 +55,11 @@ class Policy:
         """The thresholds for an event with these fields: those of the first band that holds it, or the policy's."""
         return (first(self.bands, fields) or self) if self.bands else self
 
+    def cuts(self, events: Sequence[Mapping[str, Value]]) -> Cuts:
+        """The same for many events' fields at once."""
+        chosen = [self.at(fields) for fields in events]
+        return Cuts(*(np.array([getattr(t, n) for t in chosen], np.int64) for n in ("review", "decline")))
+
     def to_json(self) -> bytes:
         """Canonical bytes. No bands are no word about bands, as in releases from before there were any."""
         plain = asdict(self)

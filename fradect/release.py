@@ -14,14 +14,15 @@ from fradect.scoring import Calibrator
 
 PARTS = ("contract.json", "model.json", "calibrator.json", "rulebook.json", "policy.json", "engines.json")
 CANARY = "canary.json"  # older releases have none
-ALL_PARTS = (*PARTS, CANARY)
+TYPICAL = "typical.json"
+ALL_PARTS = (*PARTS, CANARY, TYPICAL)
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """Everything a decision depends on. `model`: XGBoost JSON; `rulebook`: GoRules JDM; `engines`: versions.
 
-    `canary`: rows that the model must answer as it did when it was made.
+    `canary`: rows that the model must answer as it did when it was made. `typical`: what is usual for each feature.
     """
 
     module: str
@@ -32,10 +33,13 @@ class Release:
     policy: Policy
     engines: Mapping[str, str]
     canary: Canary | None = None
+    typical: Mapping[str, float] | None = None
 
     def parts(self) -> dict[str, bytes]:
         """File name to bytes: what is stored, hashed and checked."""
         optional = {} if self.canary is None else {CANARY: self.canary.to_json()}
+        if self.typical is not None:
+            optional[TYPICAL] = msgspec.json.encode(dict(self.typical), order="deterministic")
         return {
             "contract.json": self.contract.to_json(),
             "model.json": self.model,
@@ -77,4 +81,5 @@ def assemble(release_id: str, parts: Mapping[str, bytes]) -> Release:
         policy=Policy.from_json(parts["policy.json"]),
         engines=msgspec.json.decode(parts["engines.json"], type=dict[str, str]),
         canary=Canary.from_json(parts[CANARY]) if CANARY in parts else None,
+        typical=msgspec.json.decode(parts[TYPICAL], type=dict[str, float]) if TYPICAL in parts else None,
     )

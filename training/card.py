@@ -193,6 +193,8 @@ def _thresholds(facts: CardFacts) -> Iterator[str]:
         f"Scores from {policy.review} are reviewed, from {policy.decline} declined: the pair that is expected to save "
         "most on the calibration events."
     )
+    for band in policy.bands:
+        yield f"- {band.name}: reviewed from {band.review}, declined from {band.decline}"
     yield ""
     yield (
         f"Fraud let through costs {costs.loss:.0%} of its amount; an honest event declined {costs.margin:.0%} of it "

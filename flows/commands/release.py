@@ -48,6 +48,8 @@ def show(
     console.print(Group(*screen.release_lines(shop, release)))
     policy = stored.policy
     console.print(f"\nreviewed from {policy.review}, declined from {policy.decline}; engines {dict(stored.engines)}")
+    for band in policy.bands:
+        console.print(f"  {band.name}: reviewed from {band.review}, declined from {band.decline}")
     parts = [(name, digest) for name, digest in digests(stored.parts()).items()]
     console.print(screen.table("Parts", ("part", "SHA-256"), parts))
     console.print(f"Card and plots: {shop.evidence(release)}")

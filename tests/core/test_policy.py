@@ -1,5 +1,6 @@
 """From a score to an action: total, ordered, and worth what the cost model says."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -44,6 +45,35 @@ def test_a_likelier_fraud_never_scores_less(one: float, two: float, asked: RuleE
     assert combine(low, asked, POLICY) <= combine(high, asked, POLICY)
 
 
+@given(anything, effects, st.integers(0, 10**6), st.integers(0, 1000), st.integers(0, 1000))
+def test_the_score_rises_with_points_and_the_action_with_score_and_floor(
+    probability: float | None, asked: RuleEffects, points: int, one: int, two: int
+) -> None:
+    more = replace(asked, points=max(asked.points, 0) + points)
+    assert combine(probability, asked, POLICY) <= combine(probability, more, POLICY)
+    low, high = sorted((one, two))
+    assert decide(low, asked, POLICY) <= decide(high, asked, POLICY)
+    stricter = [decide(one, replace(asked, floor=floor), POLICY) for floor in Action]
+    assert stricter == sorted(stricter)
+    assert decide(one, asked, POLICY) <= decide(one, asked, POLICY, model_missing=True)
+
+
+@given(anything, effects, st.integers(0, 1001), st.integers(0, 1001))
+def test_stricter_thresholds_never_let_more_through(
+    probability: float | None, asked: RuleEffects, one: int, two: int
+) -> None:
+    strict, lax = Policy(min(one, two), 1001, "RUB", COSTS), Policy(max(one, two), 1001, "RUB", COSTS)
+    actions_of = [decide(combine(probability, asked, policy), asked, policy) for policy in (lax, strict)]
+    assert actions_of == sorted(actions_of)
+
+
+def test_an_allowance_approves_also_where_everything_else_is_reviewed() -> None:
+    everything = Policy(0, 0, "RUB", COSTS)
+    for allow, expected in ((True, Action.APPROVE), (False, Action.DECLINE)):
+        asked = RuleEffects(points=5, allow=allow)
+        assert decide(combine(0.9, asked, everything), asked, everything) is expected
+
+
 @given(st.floats(0, 1), st.integers(0, 900), st.integers(0, 900), st.booleans())
 def test_more_points_never_lower_the_action(probability: float, few: int, more: int, allow: bool) -> None:
     low, high = sorted((few, more))
@@ -73,7 +103,7 @@ def test_without_a_model_nothing_is_approved() -> None:
     assert model_score(None) == model_score(float("nan")) == 0
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
+@given(st.lists(st.one_of(st.floats(0, 1), st.integers(0, 2000).map(lambda i: i / 2000)), min_size=1, max_size=50))
 def test_one_event_and_many_are_scored_alike(probabilities: list[float]) -> None:
     many = to_scores(np.array(probabilities))
     one = [combine(p, RuleEffects(), POLICY) for p in probabilities]
