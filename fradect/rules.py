@@ -6,7 +6,6 @@ value which the event lacks *could not run*: that is neither hit nor miss, whate
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isnan
 from types import MappingProxyType
 from typing import Any
 
@@ -14,10 +13,11 @@ import msgspec
 import zen
 
 from fradect.features.contract import Contract
-from fradect.modules.declaration import FieldType, Module
+from fradect.modules.declaration import Module
 from fradect.policy import RuleEffects
-from fradect.rulebook import Problem, Rule, Rulebook, examine, read, vocabulary
-from fradect.types import DAY, HOUR, Action, Event, Value, Vector
+from fradect.rulebook import CatchAll, Problem, Rule, Rulebook, examine, read, vocabulary
+from fradect.rulebook.inputs import Reading, lean
+from fradect.types import Action, Event, Value, Vector
 from fradect.words import Words
 
 NO_SIGNALS: Mapping[str, Value] = MappingProxyType({})
@@ -56,72 +56,72 @@ class Findings:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Unable:
+    """Rules that could not run, and the floor that follows."""
+
+    ids: tuple[str, ...]
+    known: frozenset[str]
+    caution: Action
+
+
+_MOST_GAPS = 1_000
+
+
 class Rules:
     """A rulebook bound to a contract: rules over features that the contract lacks do not apply."""
 
     def __init__(self, rulebook: Rulebook, contract: Contract, module: Module, words: Words) -> None:
-        options: Any = {"loader": {"type": "static", "content": {"rules": rulebook.jdm}}}
-        self._engine = zen.ZenEngine(options)
-        self._catch_alls = rulebook.catch_alls
-        self._words = words
         known = vocabulary(module, contract).known
         self.not_applicable = tuple(rule.id for rule in rulebook.rules if not rule.needs <= known.keys())
-        self._rules = {rule.id: rule for rule in rulebook.rules if rule.needs <= known.keys()}
-        self.reads_signals = any(name.startswith("signal.") for rule in self._rules.values() for name in rule.needs)
-        needed = {name for rule in self._rules.values() for name in rule.needs}
-        self._features = [(i, f.name, f.unit) for i, f in enumerate(contract) if f.name in needed]
-        self._fields = [(name, kind) for name, kind in module.columns.items() if f"event.{name}" in needed]
+        applicable = [rule for rule in rulebook.rules if rule.needs <= known.keys()]
+        self._rules = tuple(sorted(applicable, key=lambda rule: -rule.priority))
+        self._catch_alls = rulebook.catch_alls
+        self._always = frozenset(catch_all.id for catch_all in rulebook.catch_alls)
+        options: Any = {"loader": {"type": "static", "content": {"rules": lean(rulebook, {r.id for r in applicable})}}}
+        self._engine = zen.ZenEngine(options)
+        self._reading = Reading(frozenset().union(*(rule.needs for rule in applicable)), known, contract, words)
+        self._words = words
+        self._gaps: dict[tuple[str, ...], _Unable] = {(): _Unable((), frozenset(), Action.APPROVE)}
+        self.reads_signals = self._reading.reads_signals
 
     def find(self, event: Event, vector: Vector, signals: Mapping[str, Value] = NO_SIGNALS) -> Findings:
         """Total: whatever goes wrong in the engine is an answer too, and a cautious one."""
-        values = self._values(event, vector, signals)
-        unable = [rule for rule in self._rules.values() if not values.keys() >= rule.needs]
+        context, missing = self._reading.of(event, vector, signals)
+        unable = self._unable(missing)
         try:
-            answers = self._engine.evaluate("rules", self._context(values))["result"]
-            found, silent = self._answers(answers)
+            found, silent = self._answers(self._engine.evaluate("rules", context)["result"])
         except Exception:  # noqa: BLE001  zen raises bare exceptions; a broken engine means REVIEW, not an error
-            found, silent = set(), self._catch_alls
-        hits = [self._rules[i] for i in self._rules if i in found and values.keys() >= self._rules[i].needs]
-        return Findings(
-            tuple(self._hit(rule, values) for rule in hits),
-            tuple(rule.id for rule in unable),
-            tuple(catch_all.table for catch_all in silent),
-            max((Action.APPROVE, *(rule.cautious for rule in unable), *(c.cautious for c in silent))),
-        )
+            found, silent = frozenset(), self._catch_alls
+        hits: tuple[Hit, ...] = ()
+        if len(found) > len(self._always):
+            there = [rule for rule in self._rules if rule.id in found and rule.id not in unable.known]
+            hits = tuple(self._hit(rule, event, vector, signals) for rule in there)
+        if not silent:
+            return Findings(hits, unable.ids, (), unable.caution)
+        caution = max(unable.caution, *(catch_all.cautious for catch_all in silent))
+        return Findings(hits, unable.ids, tuple(catch_all.table for catch_all in silent), caution)
 
-    def _values(self, event: Event, vector: Vector, signals: Mapping[str, Value]) -> dict[str, Value]:
-        """What the rules may look at and the event has, by the names the rulebook uses."""
-        values: dict[str, Value] = {"event.hour": event.event_time % DAY // HOUR}
-        for name, kind in self._fields:
-            value = event.fields.get(name)
-            if value is not None and isinstance(value, _TYPES.get(kind, str)):
-                values[f"event.{name}"] = value
-        values.update((f"signal.{name}", value) for name, value in signals.items())
-        for i, name, _ in self._features:
-            if not isnan(vector.values[i]):
-                values[name] = vector.values[i]
-        return values
-
-    def _context(self, values: Mapping[str, Value]) -> dict[str, Any]:
-        """The same as the engine reads it: money in major units, event fields nested under `event`."""
-        about = {name[6:]: value for name, value in values.items() if name.startswith("event.")}
-        context: dict[str, Any] = {"event": about}
-        for _, name, unit in self._features:
-            value = values.get(name)
-            if isinstance(value, float):
-                context[name] = self._words.major(value) if unit == "minor units" else value
-        return context
-
-    def _answers(self, result: Mapping[str, Any]) -> tuple[set[str], tuple[Any, ...]]:
+    def _answers(self, result: Mapping[str, Any]) -> tuple[frozenset[str], tuple[CatchAll, ...]]:
         """Ids of the rows that hit, and the catch-alls of tables that did not answer."""
-        found = {row["id"] for c in self._catch_alls for row in result.get(c.path) or ()}
-        return found, tuple(c for c in self._catch_alls if c.id not in found)
+        found = frozenset([row["id"] for c in self._catch_alls for row in result.get(c.path) or ()])
+        silent = () if self._always <= found else tuple(c for c in self._catch_alls if c.id not in found)
+        return found | {c.id for c in silent} if silent else found, silent
 
-    def _hit(self, rule: Rule, values: Mapping[str, Value]) -> Hit:
+    def _unable(self, missing: tuple[str, ...]) -> _Unable:
+        """Rules that lack one of these values; events mostly lack the same ones."""
+        unable = self._gaps.get(missing)
+        if unable is None:
+            rules = [rule for rule in self._rules if not rule.needs.isdisjoint(missing)]
+            ids = tuple(rule.id for rule in rules)
+            unable = _Unable(ids, frozenset(ids), max((Action.APPROVE, *(rule.cautious for rule in rules))))
+            if len(self._gaps) < _MOST_GAPS:
+                self._gaps[missing] = unable
+        return unable
+
+    def _hit(self, rule: Rule, event: Event, vector: Vector, signals: Mapping[str, Value]) -> Hit:
+        values = {name: self._reading.value(name, event, vector, signals) for name in rule.needs}
         return Hit(rule.id, rule.points, rule.floor, rule.allow, self._words.fill(rule.text, values))
-
-
-_TYPES: Mapping[FieldType, type | tuple[type, ...]] = {FieldType.NUMBER: (int, float), FieldType.TIME: int}
 
 
 class _Zen:

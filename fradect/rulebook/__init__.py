@@ -5,8 +5,9 @@ if_missing and, if wanted, priority, and ends with a catch-all row: empty condit
 hits, so its absence in an answer says that the table did not run; its if_missing says what follows from that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -31,7 +32,7 @@ __all__ = ["CatchAll", "Grammar", "Problem", "Rule", "Rulebook", "Vocabulary", "
 class Rulebook:
     """`jdm` is the file; rules and catch-alls are the same rows, read."""
 
-    jdm: dict[str, object]
+    jdm: Mapping[str, Any]
     rules: tuple[Rule, ...]
     catch_alls: tuple[CatchAll, ...]
 
