@@ -9,12 +9,13 @@ from typing import TypeVar
 
 from fradect.answer import encode
 from fradect.breaker import Breaker
-from fradect.errors import Conflict, InvalidInput, Unavailable
+from fradect.errors import Conflict, InvalidInput, Unavailable, Uncertain
 from fradect.features.contract import Contract, Kind
 from fradect.features.live import NO_LONGER, OTHER_LAYOUT, TOO_LATE, Snapshot
+from fradect.grouping import Grouped
 from fradect.judgement import FACTORS, Judgement, Loaded, judge
 from fradect.lists import NOTHING_LISTED
-from fradect.ports import Arrival, BatchFeatures, Errand, Ledger, LiveState, Record, Signals, Stored
+from fradect.ports import Arrival, Asked, BatchFeatures, Errand, Ledger, LiveState, Record, Signals, Stored
 from fradect.turns import OwnThread, Turns
 from fradect.types import Decision, Event, Value, Vector
 
@@ -124,13 +125,15 @@ class Decider:
         self._seconds = budget_ms / 1000
         self._source = source
         self._turns = Turns()
+        self._finding = Grouped(ports.ledger_thread, ports.ledger.find_many)
+        self._writing = Grouped(ports.ledger_thread, ports.ledger.commit_many)
 
     async def decide(self, request: Request, champion: Champion) -> Decided:
         """The answer, durable. Unavailable when the ledger is gone, DifferentBody when the id has another request."""
         budget = Budget(self._seconds)
         event = request.event
         async with self._turns.of((event.tenant_id, event.module, event.event_id)):
-            stored = await self._find(event, budget)
+            stored = await self._find(request, budget)
             budget.lap("find")
             if stored is not None:
                 return Decided(_same(stored, request).answer, None)
@@ -145,18 +148,19 @@ class Decider:
             made = _judged(request, release, arrival, snapshot, self._signals(event), hurried=hurried)
             budget.lap("judgement")
             return await self._write(self._record(request, release, made, budget), request, budget)
-        except DifferentBody:  # the arrival is that of the decision which stands
+        except (DifferentBody, Uncertain, asyncio.CancelledError):  # the arrival may be that of a decision which stands
             raise
         except TimeoutError as error:  # it may have been written all the same, so the arrival stays for now
-            raise Unavailable("the ledger did not answer in time; ask again under the same id") from error
+            raise Uncertain("the ledger did not answer in time; ask again under the same id") from error
         except BaseException:
             await self._withdraw(event)
             raise
 
-    async def _find(self, event: Event, budget: Budget) -> Stored | None:
-        ledger, thread = self._ports.ledger, self._ports.ledger_thread
+    async def _find(self, request: Request, budget: Budget) -> Stored | None:
+        event = request.event
+        asked = Asked(event.tenant_id, event.module, event.event_id, request.idempotency_key)
         try:
-            return await thread.call(budget.left(), ledger.find, event.tenant_id, event.module, event.event_id)
+            return await self._finding.call(budget.left(), asked)
         except TimeoutError as error:
             raise Unavailable("the ledger did not answer in time; ask again in a second") from error
 
@@ -187,7 +191,7 @@ class Decider:
             return None
 
     async def _write(self, record: Record, request: Request, budget: Budget) -> Decided:
-        stored = await self._ports.ledger_thread.call(budget.left(), self._ports.ledger.commit, record)
+        stored = await self._writing.call(budget.left(), record)
         won = stored.decision_id == record.decision.decision_id
         return Decided(_same(stored, request).answer, record.decision if won else None)
 
@@ -254,6 +258,8 @@ def _absent(contract: Contract) -> Snapshot:
 
 
 def _same(stored: Stored, request: Request) -> Stored:
+    if stored.event_id != request.event.event_id:
+        raise DifferentBody(f"the Idempotency-Key was used for {stored.event_id!r}: use a new one for each event")
     if stored.request_digest != request.digest:
         raise DifferentBody(
             f"{request.event.event_id!r} was decided for another request ({stored.decision_id}): use a new id"

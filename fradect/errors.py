@@ -49,6 +49,10 @@ class Unavailable(FradectError):
     type = "unavailable"
 
 
+class Uncertain(Unavailable):
+    """It was asked for, and nobody can say whether it was done: ask again under the same id, which does it once."""
+
+
 class Refused(FradectError):
     """A gate, a digest or a limit said no: nothing was changed."""
 

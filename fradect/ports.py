@@ -87,15 +87,12 @@ class Signals(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A decision as the ledger holds it: the digest of the request it answers, and the answer's bytes.
-
-    `event_id`: the event it decides.
-    """
+    """A decision as the ledger holds it: the digest of the request it answers, the answer's bytes, and its event."""
 
     decision_id: str
     request_digest: str
     answer: bytes
-    event_id: str = ""
+    event_id: str
 
 
 @dataclass(frozen=True, slots=True)

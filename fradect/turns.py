@@ -18,19 +18,27 @@ class OwnThread:
 
     def __init__(self, name: str, most_waiting: int = 256) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._name = name
+        self.name = name
         self._most = most_waiting
         self._waiting = 0
 
     async def call(self, within: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result, or TimeoutError after `within` seconds: a call that has begun goes on and may still succeed."""
         if self._waiting >= self._most:
-            raise Unavailable(f"{self._name} is too busy; try again in a second")
+            raise Unavailable(f"{self.name} is too busy; try again in a second")
         self._waiting += 1
         future = self._executor.submit(function, *args, **kwargs)
         future.add_done_callback(self._done)
         async with asyncio.timeout(within):
             return await asyncio.wrap_future(future)
+
+    def begin(self, function: Callable[[], None]) -> bool:
+        """Have it done at its turn, whoever bounds what waits; False when the thread takes nothing more."""
+        try:
+            self._executor.submit(function)
+        except RuntimeError:  # the executor's word for closed
+            return False
+        return True
 
     def close(self) -> None:
         """Finish what was accepted."""

@@ -123,6 +123,34 @@ def redis_db(new_redis_db: Callable[[], str]) -> str:
 
 
 @pytest.fixture(scope="session")
+def postgres_bin() -> Path:
+    """Where PostgreSQL's programs are."""
+    found: Path | None = importlib.import_module("tests.factories_postgres").binaries()
+    if found is None:
+        missing = "PostgreSQL's server is not here (Debian, Ubuntu: apt install postgresql)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return found
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_bin: Path) -> Iterator[Any]:
+    """A real PostgreSQL for the whole session (tests.factories_postgres.PostgresServer), which nobody stops."""
+    server = importlib.import_module("tests.factories_postgres").PostgresServer(postgres_bin)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind that a ledger can be in."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    return str(request.getfixturevalue("postgres").new_database())
+
+
+@pytest.fixture(scope="session")
 def s3_server() -> Iterator[Any]:
     """A real S3 server for the whole session (tests.factories_s3.S3Server), loaded by those who need it."""
     server = importlib.import_module("tests.factories_s3").S3Server()

@@ -1,5 +1,6 @@
 """Releases, events and records for tests of the request path; a test states only what matters to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
+from fradect.errors import FradectError
 from fradect.features.contract import Contract
 from fradect.features.held import Held, append, records
 from fradect.features.layout import Layout
@@ -14,7 +16,7 @@ from fradect.features.live import Snapshot
 from fradect.judgement import Loaded, load
 from fradect.modules import contract_of, module_of
 from fradect.policy import Policy
-from fradect.ports import Arrival, Errand, Record, Stored
+from fradect.ports import Arrival, Asked, Errand, Record, Stored
 from fradect.release import Release
 from fradect.scoring import Calibrator, feature_types
 from fradect.settings import PROJECT
@@ -158,6 +160,18 @@ class MemoryLedger:
         found = self.rows.get((tenant_id, module, event_id))
         return None if found is None else _stored(found)
 
+    def find_many(self, asked: Sequence[Asked]) -> list[Stored | None]:
+        return [self.find(one.tenant_id, one.module, one.event_id) for one in asked]
+
+    def commit_many(self, records: Sequence[Record]) -> list[Stored | FradectError]:
+        answers: list[Stored | FradectError] = []
+        for record in records:
+            try:
+                answers.append(self.commit(record))
+            except FradectError as error:
+                answers.append(error)
+        return answers
+
     def commit(self, record: Record) -> Stored:
         if self.commit_error is not None:
             raise self.commit_error
@@ -181,4 +195,4 @@ class MemoryBatch:
 
 
 def _stored(record: Record) -> Stored:
-    return Stored(record.decision.decision_id, record.request_digest, record.answer)
+    return Stored(record.decision.decision_id, record.request_digest, record.answer, record.event.event_id)

@@ -41,8 +41,21 @@ _ADDED = {1: (), CHAIN_FORMAT: ("signals", "chain_format")}
 _ENCODER = msgspec.msgpack.Encoder()
 
 
+CHECKPOINT_COLUMNS = ("number", "day", "writer", "chain_seq", "row_hash")
+
+
+def columns_of(chain_format: int) -> tuple[str, ...]:
+    """What a row's hash covers, the event's columns first."""
+    return (*EVENT_COLUMNS, *DECISION_COLUMNS, *_ADDED[chain_format])
+
+
 def link(previous: bytes, event: Mapping[str, Any], decision: Mapping[str, Any]) -> bytes:
-    """SHA-256 over the previous hash and the MessagePack array of the columns that the row's format covers, as stored."""
+    """SHA-256 over the previous hash and the MessagePack array of what the row's format covers, as stored."""
     covered = [*(event[name] for name in EVENT_COLUMNS), *(decision[name] for name in DECISION_COLUMNS)]
     covered += (decision[name] for name in _ADDED[decision["chain_format"]])
     return hashlib.sha256(previous + _ENCODER.encode(covered)).digest()
+
+
+def checkpoint_link(previous: bytes, checkpoint: Mapping[str, Any]) -> bytes:
+    """The same for a checkpoint, whose chain runs over all writers."""
+    return hashlib.sha256(previous + _ENCODER.encode([checkpoint[name] for name in CHECKPOINT_COLUMNS])).digest()

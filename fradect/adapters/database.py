@@ -4,7 +4,7 @@ import fcntl
 import os
 import threading
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -13,22 +13,57 @@ from alembic.config import Config
 from fradect.errors import InvalidInput, Refused, Unavailable
 
 _MIGRATIONS = Path(__file__).resolve().parent / "migrations"
-# Of processes that start at the same time, one brings the tables up to date and the others wait for it.
-_ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7254023)"}
+_ALONE = {
+    "sqlite": ("BEGIN IMMEDIATE",),
+    "postgresql": (
+        "SET LOCAL lock_timeout = 0",
+        "SET LOCAL statement_timeout = 0",
+        "SELECT pg_advisory_xact_lock(7254023)",
+    ),
+}
+# A PostgreSQL that is not there is noticed: when connecting (2 s is the least that its library waits), when the network
+# drops what is sent or kept open, and when a statement waits for a lock or, for those in a hurry, for the disk.
+_REACHED = {
+    "connect_timeout": 2,
+    "tcp_user_timeout": 2000,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+    "application_name": "fradect",
+}
+_PATIENT = "-c lock_timeout=10s -c timezone=UTC"
+_HURRIED = "-c lock_timeout=500ms -c statement_timeout=1s -c idle_in_transaction_session_timeout=5s -c timezone=UTC"
 _one_at_a_time = threading.Lock()  # Alembic keeps its context in module globals
 
 
-def open_database(url: str) -> sa.Engine:
-    """An engine whose commits are durable when they return. Errors never repeat the values of a statement."""
+def open_database(url: str, *, hurried: bool = False, kept: bool = True) -> sa.Engine:
+    """An engine whose commits are durable when they return. Errors never repeat the values of a statement.
+
+    `hurried`: requests wait for it, so on PostgreSQL a statement takes a second at most. `kept`: connections stay open
+    between uses.
+    """
+    pool = {} if kept else {"poolclass": sa.NullPool}
     try:
-        engine = sa.create_engine(url, hide_parameters=True)
-    except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
-        raise InvalidInput(f"database URL {url.rsplit('@', maxsplit=1)[-1]!r}: {error}", field="url") from error
+        parsed = sa.make_url(url)
+        engine = sa.create_engine(parsed, hide_parameters=True, connect_args=_connect_args(parsed, hurried), **pool)
+    except (sa.exc.ArgumentError, ModuleNotFoundError, ValueError) as error:
+        raise InvalidInput(f"database URL {_shown(url)}: {_cause(error)}", field="url") from None
+    if engine.dialect.name not in _ALONE:
+        raise InvalidInput(f"database URL {_shown(url)}: use sqlite:///file or postgresql+psycopg://", field="url")
     if engine.dialect.name == "sqlite":
         if engine.url.database:
             Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
         sa.event.listen(engine, "connect", _durable)
     return engine
+
+
+def reason(error: sa.exc.DBAPIError) -> str:
+    """What a database said, without values, addresses or accounts."""
+    told = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+    if told is None and type(error.orig).__module__ == "sqlite3":
+        told = str(error.orig)
+    name = type(error.orig).__name__
+    return f"{name}: {told}" if told else name
 
 
 def migrate(engine: sa.Engine, tables: str) -> None:
@@ -39,11 +74,17 @@ def migrate(engine: sa.Engine, tables: str) -> None:
     config.set_main_option("path_separator", "os")
     try:
         with _one_at_a_time, engine.begin() as connection:
-            connection.exec_driver_sql(_ALONE[engine.dialect.name])
+            alone(connection)
             config.attributes.update(connection=connection, version_table=f"{tables}_version")
             command.upgrade(config, "head")
     except sa.exc.DBAPIError as error:
-        raise Unavailable(f"the {tables} tables could not be brought up to date: {error.orig}") from error
+        raise Unavailable(f"the {tables} tables could not be brought up to date ({reason(error)})") from error
+
+
+def alone(connection: sa.Connection) -> None:
+    """Until the transaction ends, of processes that ask for it one goes on and the others wait."""
+    for statement in _ALONE[connection.dialect.name]:
+        connection.exec_driver_sql(statement)
 
 
 class OnlyWriter:
@@ -82,6 +123,26 @@ def sqlite_path(engine: sa.Engine) -> Path | None:
     """The file behind an engine; None for databases that are no file."""
     name = engine.url.database
     return Path(name) if engine.dialect.name == "sqlite" and name and name != ":memory:" else None
+
+
+def _connect_args(url: sa.URL, hurried: bool) -> dict[str, Any]:
+    """What the URL says itself goes before."""
+    if url.get_backend_name() != "postgresql":
+        return {}
+    defaults = {**_REACHED, "options": _HURRIED if hurried else _PATIENT}
+    return {name: value for name, value in defaults.items() if name not in url.query}
+
+
+def _shown(url: str) -> str:
+    """Enough to recognise it by, nothing that may be secret."""
+    scheme, colon, _ = url.partition(":")
+    return f"{scheme[:40]}:..." if colon else "without a scheme"
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed; PostgreSQL is postgresql+psycopg://"
+    return "it cannot be read; write it like postgresql+psycopg://user:password@host:5432/name"
 
 
 def _durable(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:

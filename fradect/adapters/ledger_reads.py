@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from fradect.adapters.database import open_database, sqlite_path
+from fradect.adapters.database import open_database, reason, sqlite_path
 from fradect.adapters.tables import events, risk_decisions
 from fradect.errors import NotFound, Unavailable
 from fradect.features.contract import Contract
@@ -36,7 +36,7 @@ class LedgerReads:
     @classmethod
     def at(cls, url: str) -> "LedgerReads":
         """Over a ledger that another process may be writing; NotFound while there is none."""
-        engine = open_database(url)
+        engine = open_database(url, kept=False)
         path = sqlite_path(engine)
         if path is not None and not path.exists():
             raise NotFound(f"there is no ledger at {path}: start the service first")
@@ -81,14 +81,14 @@ class LedgerReads:
             with self._engine.begin() as connection:
                 connection.execute(change.values(seq=seq))
         except sa.exc.DBAPIError as error:
-            raise Unavailable(f"the ledger does not answer: {error.orig}") from error
+            raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
 
     def _all(self, statement: sa.Select[tuple[object, ...]]) -> Sequence[sa.Row[tuple[object, ...]]]:
         try:
             with self._engine.connect() as connection:
                 return connection.execute(statement).all()
         except sa.exc.DBAPIError as error:
-            raise Unavailable(f"the ledger does not answer: {error.orig}") from error
+            raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
 
 
 def _events(tenant_id: str, module: str) -> sa.Select[tuple[object, ...]]:

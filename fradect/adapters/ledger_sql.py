@@ -1,57 +1,60 @@
-"""The ledger in SQL: event, transaction, decision and outbox row in one transaction, chained, durable."""
+"""The ledger in SQL: event, transaction, decision and outbox row in one transaction, chained, durable.
 
-import struct
+Many decisions share a transaction. Who wins an event id is settled first, by its row in `events`; the winners alone
+are linked into the writer's chain.
+"""
+
+import secrets
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
-from fradect.adapters.chain import CHAIN_FORMAT, GENESIS, link
-from fradect.adapters.database import OnlyWriter, migrate, open_database, sqlite_path
-from fradect.adapters.prepared import Prepared
-from fradect.adapters.tables import event_row, events, outbox, risk_decisions, transactions
-from fradect.errors import Unavailable
-from fradect.ports import Record, Stored
-from fradect.types import Action
+from fradect.adapters.chain import link
+from fradect.adapters.database import OnlyWriter, migrate, open_database, reason, sqlite_path
+from fradect.adapters.ledger_rows import Head, decision_row, key_row, outbox_row, transaction_row
+from fradect.adapters.prepared import Insert, Lookup
+from fradect.adapters.tables import event_row, events, idempotency_keys, outbox, risk_decisions, transactions
+from fradect.crash import crash_point
+from fradect.errors import FradectError, InvalidInput, Unavailable, Uncertain
+from fradect.ports import Asked, Record, Stored
 
-STATUS = {Action.APPROVE: "approved", Action.REVIEW: "in_review", Action.DECLINE: "declined"}
-_ABOUT = ("merchant_id", "payment_method", "channel")  # what a transaction's metadata repeats of its event
+_Key = tuple[str, str, str]  # tenant, module, event
 
-_LATER = frozenset({"outcome", "outcome_updated_at", "delivered_at"})  # and the outbox numbers its rows itself
+_BY_EVENT = """SELECT d.tenant_id, d.module, d.entity_id, d.id, d.request_digest, d.answer FROM wanted
+JOIN risk_decisions d ON d.tenant_id = wanted.tenant AND d.module = wanted.module AND d.entity_id = wanted.entity"""
+_BY_KEY = """SELECT k.tenant_id, k.key, k.entity_id, d.id, k.request_digest, d.answer FROM wanted
+JOIN idempotency_keys k ON k.tenant_id = wanted.tenant AND k.key = wanted.key
+JOIN risk_decisions d ON d.tenant_id = k.tenant_id AND d.module = k.module AND d.entity_id = k.entity_id"""
 
-_json = msgspec.json.Encoder(order="deterministic")
-_STORED = sa.select(risk_decisions.c.id, risk_decisions.c.request_digest, risk_decisions.c.answer).where(
-    risk_decisions.c.tenant_id == sa.bindparam("tenant"),
-    risk_decisions.c.module == sa.bindparam("in_module"),
-    risk_decisions.c.entity_id == sa.bindparam("entity"),
-)
+# A value of one record that the database, its driver or an encoder does not take; anything else is everybody's.
+_REFUSED = (sa.exc.DataError, sa.exc.IntegrityError, ValueError, OverflowError)
+_TRY_AGAIN = frozenset({"DeadlockDetected", "SerializationFailure"})
 
 
 class SqlLedger:
-    """Ledger on SQLAlchemy. One writer: on SQLite a second process is refused, elsewhere each has its own chain."""
+    """Ledger on SQLAlchemy. On SQLite a second process is refused; on PostgreSQL each has a chain of its own."""
 
-    def __init__(self, url: str, writer: str = "main") -> None:
+    def __init__(self, url: str) -> None:
         """Refused when another process writes to the file; Unavailable when the database is not to be had."""
-        self.engine = open_database(url)
+        self.engine = open_database(url, hurried=True)
         path = sqlite_path(self.engine)
         self._only = None if path is None else OnlyWriter(path)
         if self._only is not None:
             self._only.take()
-        self._writer = writer
         dialect = self.engine.dialect
-        self._find = Prepared(_STORED, dialect)
-        self._insert = {
-            table.name: Prepared(
-                table.insert(),
-                dialect,
-                [c.name for c in table.columns if c.name not in _LATER and c is not outbox.c.id],
-            )
-            for table in (events, risk_decisions, transactions, outbox)
-        }
+        self._writer = "main" if dialect.name == "sqlite" else f"w_{secrets.token_hex(12)}"
+        self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._by_event = Lookup(("tenant", "module", "entity"), _BY_EVENT, dialect)
+        self._by_key = Lookup(("tenant", "key"), _BY_KEY, dialect)
+        self._keys = Insert(idempotency_keys, dialect)
+        self._events = Insert(events, dialect)
+        self._decisions = Insert(risk_decisions, dialect, ("outcome", "outcome_updated_at"))
+        self._transactions = Insert(transactions, dialect)
+        self._outbox = Insert(outbox, dialect, ("id", "delivered_at"))
         self._turn = threading.Lock()
-        self._head: _Head | None = None
+        self._head: Head | None = None
         try:
             migrate(self.engine, "ledger")
         except BaseException:
@@ -65,40 +68,119 @@ class SqlLedger:
             self._only.release()
 
     def find(self, tenant_id: str, module: str, event_id: str) -> Stored | None:
-        whose = {"tenant": tenant_id, "in_module": module, "entity": event_id}
+        return self.find_many([Asked(tenant_id, module, event_id)])[0]
+
+    def find_many(self, asked: Sequence[Asked]) -> list[Stored | None]:
+        """For each what is stored, the key's event before the id's; Unavailable when the database is gone."""
         try:
-            with self.engine.connect() as connection:
-                row = self._find.run(connection, whose).one_or_none()
+            return self._find(asked)
+        except sa.exc.DBAPIError as error:
+            if not error.connection_invalidated:
+                raise _gone(error) from error
+        try:  # over a connection that broke while nobody used it
+            return self._find(asked)
         except sa.exc.DBAPIError as error:
             raise _gone(error) from error
-        return None if row is None else Stored(*row)
 
     def commit(self, record: Record) -> Stored:
         """Durable when it returns. The loser of a race for an event id gets what the winner stored."""
-        try:
-            self._write(record)
-        except sa.exc.IntegrityError as error:
-            return self._winner(record, error)
-        except sa.exc.DBAPIError as error:
-            raise _gone(error) from error
-        return Stored(record.decision.decision_id, record.request_digest, record.answer)
+        answer = self.commit_many([record])[0]
+        if isinstance(answer, FradectError):
+            raise answer
+        return answer
 
-    def _write(self, record: Record) -> None:
+    def commit_many(self, records: Sequence[Record]) -> list[Stored | FradectError]:
+        """For each what is durable when it returns, or its own error."""
         with self._turn:
-            head, self._head = self._head, None  # after an error it is read again
-            with self.engine.begin() as connection:
-                head = head or self._read_head(connection)
-                event = event_row(record.event, record.decision.seq)
-                self._insert["events"].run(connection, event)
-                decision = decision_row(record, self._writer, head)
-                decision["row_hash"] = link(head.hash, event, decision)
-                self._insert["risk_decisions"].run(connection, decision)
-                if "currency" in record.event.fields:
-                    self._insert["transactions"].run(connection, _transaction_row(record))
-                self._insert["outbox"].run(connection, _outbox_row(record))
-            self._head = _Head(decision["chain_seq"], decision["row_hash"])
+            return self._commit(records, again=True)
 
-    def _read_head(self, connection: sa.Connection) -> "_Head":
+    def _find(self, asked: Sequence[Asked]) -> list[Stored | None]:
+        keys = [(a.tenant_id, a.idempotency_key) for a in asked if a.idempotency_key is not None]
+        with self._reader.connect() as connection:
+            rows = self._by_event.run(connection, [(a.tenant_id, a.module, a.event_id) for a in asked])
+            by_event = {row[:3]: Stored(row[3], row[4], row[5], row[2]) for row in rows}
+            by_key = {row[:2]: Stored(row[3], row[4], row[5], row[2]) for row in self._by_key.run(connection, keys)}
+        return [
+            by_key.get((a.tenant_id, a.idempotency_key)) or by_event.get((a.tenant_id, a.module, a.event_id))
+            for a in asked
+        ]
+
+    def _commit(self, records: Sequence[Record], *, again: bool) -> list[Stored | FradectError]:
+        """What one record is refused for must not cost the others: the group is halved until it stands alone."""
+        try:
+            won = self._write(records)
+        except Uncertain as error:
+            return [error] * len(records)
+        except _REFUSED as error:
+            return self._halved(records, error, again=again)
+        except sa.exc.DBAPIError as error:
+            if again and (error.connection_invalidated or type(error.orig).__name__ in _TRY_AGAIN):
+                return self._commit(records, again=False)
+            return [_gone(error)] * len(records)
+        return self._answers(records, won)
+
+    def _halved(self, records: Sequence[Record], error: Exception, *, again: bool) -> list[Stored | FradectError]:
+        if len(records) > 1:
+            half = len(records) // 2
+            return [*self._commit(records[:half], again=True), *self._commit(records[half:], again=True)]
+        if again and isinstance(error, sa.exc.IntegrityError):  # the chain's end may be another than we thought
+            return self._commit(records, again=False)
+        return [_refused(records[0], error)]
+
+    def _write(self, records: Sequence[Record]) -> set[str]:
+        """One transaction; the ids of the decisions that won. After an error the chain's end is read again."""
+        crash_point("before-insert")
+        with self.engine.connect() as connection:
+            head, self._head = self._head, None
+            head = head or self._read_head(connection)
+            winners = self._settle(connection, records)
+            if winners:
+                head = self._append(connection, winners, head)
+                crash_point("before-commit")
+                _make_durable(connection)
+                crash_point("after-commit")
+        self._head = head
+        return {record.decision.decision_id for record, _ in winners}
+
+    def _settle(self, connection: sa.Connection, records: Sequence[Record]) -> list[tuple[Record, dict[str, Any]]]:
+        """The records that nobody was faster than, with their rows in `events`, which are written."""
+        first: dict[_Key, Record] = {}
+        for record in records:
+            first.setdefault(_key(record), record)
+        keyed: dict[tuple[str, str], Record] = {}
+        for record in first.values():
+            if record.idempotency_key is not None:
+                keyed.setdefault((record.event.tenant_id, record.idempotency_key), record)
+        mine = self._keys.run_new(connection, [key_row(record) for record in keyed.values()])
+        under_key = {keyed[key].decision.decision_id for key in mine}
+        claims = [r for r in first.values() if r.idempotency_key is None or r.decision.decision_id in under_key]
+        rows = [event_row(record.event, record.decision.seq) for record in claims]
+        won = self._events.run_new(connection, rows)
+        pairs = list(zip(claims, rows, strict=True))
+        self._let_go(connection, [r for r, _ in pairs if _key(r) not in won and r.idempotency_key is not None])
+        return [(record, row) for record, row in pairs if _key(record) in won]
+
+    def _let_go(self, connection: sa.Connection, losers: Sequence[Record]) -> None:
+        """A key stands for an event that was decided under it."""
+        for loser in losers:
+            c = idempotency_keys.c
+            same = (c.tenant_id == loser.event.tenant_id, c.key == loser.idempotency_key)
+            connection.execute(idempotency_keys.delete().where(*same))
+
+    def _append(self, connection: sa.Connection, winners: Sequence[tuple[Record, dict[str, Any]]], head: Head) -> Head:
+        decisions = []
+        for record, event in winners:
+            row = decision_row(record, self._writer, head)
+            row["row_hash"] = link(head.hash, event, row)
+            head = Head(row["chain_seq"], row["row_hash"])
+            decisions.append(row)
+        self._decisions.run(connection, decisions)
+        bought = [transaction_row(record) for record, _ in winners if "currency" in record.event.fields]
+        self._transactions.run(connection, bought)
+        self._outbox.run(connection, [outbox_row(record) for record, _ in winners])
+        return head
+
+    def _read_head(self, connection: sa.Connection) -> Head:
         last = (
             sa.select(risk_decisions.c.chain_seq, risk_decisions.c.row_hash)
             .where(risk_decisions.c.writer == self._writer)
@@ -106,97 +188,57 @@ class SqlLedger:
             .limit(1)
         )
         row = connection.execute(last).one_or_none()
-        return _Head(0, GENESIS) if row is None else _Head(row.chain_seq, row.row_hash)
+        return Head() if row is None else Head(row.chain_seq, row.row_hash)
 
-    def _winner(self, record: Record, error: sa.exc.IntegrityError) -> Stored:
-        event = record.event
-        stored = self.find(event.tenant_id, event.module, event.event_id)
-        if stored is None:
-            raise Unavailable(
-                f"the ledger refused event {event.event_id!r} ({error.orig}); its log and the live state disagree: "
-                "restart the service, which reconciles them"
-            ) from error
-        return stored
+    def _answers(self, records: Sequence[Record], won: set[str]) -> list[Stored | FradectError]:
+        lost = [_asked(record) for record in records if record.decision.decision_id not in won]
+        found: Iterator[Stored | Unavailable | None] = iter(self._found(lost))
+        return [
+            _own(record) if record.decision.decision_id in won else next(found) or _disagree(record)
+            for record in records
+        ]
 
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """The end of a writer's chain."""
-
-    seq: int
-    hash: bytes
+    def _found(self, lost: Sequence[Asked]) -> Sequence[Stored | Unavailable | None]:
+        try:
+            return self.find_many(lost) if lost else []
+        except Unavailable as error:
+            return [error] * len(lost)
 
 
-def decision_row(record: Record, writer: str, head: _Head) -> dict[str, Any]:
-    """Every column of the row but its own hash."""
-    decision = record.decision
-    return {
-        "id": decision.decision_id,
-        "tenant_id": decision.tenant_id,
-        "module": decision.module,
-        "entity_type": record.subject,
-        "entity_id": decision.event_id,
-        "request_id": decision.request_id,
-        "request_digest": record.request_digest,
-        "options": _text(record.options),
-        "seq": decision.seq,
-        "score": decision.score,
-        "decision": decision.action.name,
-        "probability": decision.probability,
-        "factors": _text(decision.factors),
-        "could_not_run": _text(decision.could_not_run),
-        "degraded": _text(decision.degraded),
-        "vector": struct.pack(f"<{len(decision.vector.values)}d", *decision.vector.values),
-        "missing": _text(dict(decision.vector.missing)),
-        "model_version": decision.release_id,
-        "timings": _text(dict(decision.timings_us)),
-        "created_at": decision.decided_at,
-        "answer": record.answer,
-        "writer": writer,
-        "chain_seq": head.seq + 1,
-        "prev_hash": head.hash,
-        "signals": _text(dict(decision.signals)),
-        "chain_format": CHAIN_FORMAT,
-    }
+def _make_durable(connection: sa.Connection) -> None:
+    try:
+        connection.commit()
+    except sa.exc.DBAPIError as error:
+        raise Uncertain(f"the ledger broke off as it wrote ({reason(error)}): ask again under the same id") from error
 
 
-def _transaction_row(record: Record) -> dict[str, Any]:
-    event, decision = record.event, record.decision
-    return {
-        "tenant_id": event.tenant_id,
-        "id": event.event_id,
-        "customer_id": event.fields.get("customer_id"),
-        "amount": event.fields["amount"],
-        "currency": event.fields["currency"],
-        "status": STATUS[decision.action],
-        "risk_score": decision.score,
-        "decision": decision.action.name,
-        "created_at": event.event_time,
-        "metadata": _text({name: event.fields[name] for name in _ABOUT if event.fields.get(name) is not None}),
-    }
+def _key(record: Record) -> _Key:
+    event = record.event
+    return (event.tenant_id, event.module, event.event_id)
 
 
-def _outbox_row(record: Record) -> dict[str, Any]:
-    decision = record.decision
-    data = {
-        "decision_id": decision.decision_id,
-        "entity_type": record.subject,
-        "entity_id": decision.event_id,
-        "score": decision.score,
-        "decision": decision.action.name,
-    }
-    return {
-        "tenant_id": decision.tenant_id,
-        "event": "risk.decision.created",
-        "decision_id": decision.decision_id,
-        "data": _json.encode(data),
-        "created_at": decision.decided_at,
-    }
+def _asked(record: Record) -> Asked:
+    return Asked(*_key(record), record.idempotency_key)
 
 
-def _text(value: Any) -> str:
-    return _json.encode(value).decode()
+def _own(record: Record) -> Stored:
+    return Stored(record.decision.decision_id, record.request_digest, record.answer, record.event.event_id)
+
+
+def _disagree(record: Record) -> Unavailable:
+    return Unavailable(
+        f"the ledger holds another event under the number of {record.event.event_id!r}; its log and the live state "
+        "disagree: restart the service, which reconciles them"
+    )
+
+
+def _refused(record: Record, error: Exception) -> FradectError:
+    said = reason(error) if isinstance(error, sa.exc.DBAPIError) else type(error).__name__
+    what = f"the ledger cannot hold event {record.event.event_id[:64]!r} ({said})"
+    if isinstance(error, sa.exc.IntegrityError):
+        return Unavailable(f"{what}: ask again in a second")
+    return InvalidInput(f"{what}: send it without what the database refuses")
 
 
 def _gone(error: sa.exc.DBAPIError) -> Unavailable:
-    return Unavailable(f"the ledger does not answer ({type(error.orig).__name__}): {error.orig}")
+    return Unavailable(f"the ledger does not answer ({reason(error)})")

@@ -1,11 +1,10 @@
 """The ledger: written once, durable, chained over what is stored, one writer, the same answer to every racer."""
 
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +14,24 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from fradect.adapters import tables
-from fradect.adapters.chain import GENESIS, link
 from fradect.adapters.database import migrate, open_database
 from fradect.adapters.ledger_reads import LedgerReads
 from fradect.adapters.ledger_sql import SqlLedger
+from fradect.adapters.ledger_verify import verify
 from fradect.errors import InvalidInput, NotFound, Refused, Unavailable
 from fradect.features.contract import Contract
+from fradect.ports import Asked, Stored
 from fradect.types import Action
 from tests.factories_decision import record
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/ledger.db"
-
-
-@pytest.fixture
-def opened(url: str) -> Iterator[Callable[[], SqlLedger]]:
+def opened(ledger_url: str) -> Iterator[Callable[[], SqlLedger]]:
     """Opens the ledger; closes what is still open at the end."""
     ledgers: list[SqlLedger] = []
 
     def open_ledger() -> SqlLedger:
-        ledgers.append(SqlLedger(url))
+        ledgers.append(SqlLedger(ledger_url))
         return ledgers[-1]
 
     yield open_ledger
@@ -89,116 +84,162 @@ def test_the_same_id_of_another_tenant_is_another_decision(ledger: SqlLedger) ->
     assert ledger.commit(record("tx1", decision_id="dec_b", tenant="two")).decision_id == "dec_b"
 
 
-def _first_broken(ledger: SqlLedger) -> int | None:
-    previous = GENESIS
-    events = {row["event_id"]: row for row in _rows(ledger, tables.events)}
-    for number, row in enumerate(sorted(_rows(ledger, tables.risk_decisions), key=lambda r: r["chain_seq"]), start=1):
-        own = link(previous, events[row["entity_id"]], row)
-        if (row["chain_seq"], row["prev_hash"], row["row_hash"]) != (number, previous, own):
-            return number
-        previous = row["row_hash"]
-    return None
-
-
-def test_rows_are_chained_over_every_stored_byte_also_after_a_restart(
-    ledger: SqlLedger, opened: Callable[[], SqlLedger]
+def test_rows_are_chained_also_after_a_restart_and_a_lost_race(
+    ledger: SqlLedger, opened: Callable[[], SqlLedger], ledger_url: str
 ) -> None:
     for i in range(3):
         ledger.commit(record(f"tx{i}"))
     ledger.commit(record("tx1", decision_id="dec_again"))  # loses, and must not break the chain
     ledger.close()
-    ledger = opened()
-    ledger.commit(record("tx3"))
-    assert len(_rows(ledger, tables.risk_decisions)) == 4
-    assert _first_broken(ledger) is None
-
-
-@pytest.mark.parametrize(
-    "tampering",
-    [
-        "UPDATE risk_decisions SET score = 1 WHERE id = 'dec_tx1'",
-        "UPDATE risk_decisions SET answer = x'00' WHERE id = 'dec_tx1'",
-        "UPDATE risk_decisions SET probability = NULL WHERE id = 'dec_tx1'",
-        "UPDATE events SET fields = x'7b7d' WHERE event_id = 'tx1'",
-        "DELETE FROM risk_decisions WHERE id = 'dec_tx1'",
-    ],
-)
-def test_a_changed_or_removed_row_breaks_the_chain_at_its_place(
-    ledger: SqlLedger, tmp_path: Path, tampering: str
-) -> None:
-    for i in range(3):
-        ledger.commit(record(f"tx{i}"))
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as other, other:
-        other.execute(tampering)
-    assert _first_broken(ledger) == 2
-
-
-def test_an_outcome_that_comes_later_stands_outside_the_chain(ledger: SqlLedger, tmp_path: Path) -> None:
-    ledger.commit(record("tx1"))
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as other, other:
-        other.execute("UPDATE risk_decisions SET outcome = 'confirmed_fraud', outcome_updated_at = 5")
-    assert _first_broken(ledger) is None
+    opened().commit(record("tx3"))
+    checked = verify(ledger_url)
+    assert (checked.decisions, checked.broken) == (4, None)
+    assert sorted(end.chain_seq for end in checked.ends) == ([4] if ledger_url.startswith("sqlite") else [1, 3])
 
 
 def test_a_commit_is_synced_to_disk(ledger: SqlLedger) -> None:
     with ledger.engine.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        if connection.dialect.name == "postgresql":
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+        else:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
-def test_a_second_process_is_refused_and_told_by_whom(ledger: SqlLedger, url: str) -> None:
+def test_on_sqlite_a_second_process_is_refused_and_told_by_whom(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    ledger = SqlLedger(url)
     code = f"from fradect.adapters.ledger_sql import SqlLedger; SqlLedger({url!r})"
     second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert second.returncode != 0
     assert "has its one writer already (process" in second.stderr
+    with pytest.raises(Refused, match="one writer"):
+        SqlLedger(url)
     ledger.close()
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
-def test_the_lock_is_refused_within_a_process_too(ledger: SqlLedger, opened: Callable[[], SqlLedger]) -> None:
-    with pytest.raises(Refused, match="one writer"):
-        opened()
-    ledger.close()
-    opened()
-
-
 @pytest.mark.parametrize("name", ["ledger", "shared"])
-def test_migrations_make_exactly_the_tables_that_are_declared(tmp_path: Path, name: str) -> None:
-    engine = open_database(f"sqlite:///{tmp_path}/{name}.db")
+def test_migrations_make_exactly_the_tables_that_are_declared(ledger_url: str, name: str) -> None:
+    engine = open_database(ledger_url)
     migrate(engine, name)
     migrate(engine, name)
     declared = {"ledger": tables.LEDGER, "shared": tables.SHARED}[name]
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": f"{name}_version"})
         assert compare_metadata(context, declared) == []
+    engine.dispose()
 
 
-def test_a_database_that_is_gone_is_unavailable_and_says_nothing_of_the_values(
-    ledger: SqlLedger, tmp_path: Path
-) -> None:
+def test_what_cannot_be_written_whole_is_not_written_and_says_nothing_of_the_values(ledger: SqlLedger) -> None:
     ledger.commit(record("tx1"))
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as other, other:
-        other.execute("ALTER TABLE outbox RENAME TO gone")
+    with ledger.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE outbox RENAME TO gone")
     with pytest.raises(Unavailable) as caught:
         ledger.commit(record("tx2"))
     assert "c1" not in str(caught.value)
     assert ledger.find("demo", "ecommerce", "tx2") is None, "the transaction is all or nothing"
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as other, other:
-        other.execute("ALTER TABLE gone RENAME TO outbox")
+    with ledger.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE gone RENAME TO outbox")
     ledger.commit(record("tx2"))
-    assert _first_broken(ledger) is None
+    assert [row["chain_seq"] for row in _rows(ledger, tables.risk_decisions)] == [1, 2]
 
 
-def test_a_url_that_is_none_says_so() -> None:
-    with pytest.raises(InvalidInput, match="database URL"):
-        SqlLedger("nonsense")
+def test_many_are_one_transaction_in_the_order_given(ledger: SqlLedger) -> None:
+    commits: list[None] = []
+    sa.event.listen(ledger.engine, "commit", lambda _: commits.append(None))
+    group = [record(f"tx{n:02}", seq=100 - n) for n in reversed(range(40))]
+    stored = ledger.commit_many(group)
+    assert [one.decision_id for one in stored if isinstance(one, Stored)] == [r.decision.decision_id for r in group]
+    assert len(commits) == 1
+    linked = sorted(_rows(ledger, tables.risk_decisions), key=lambda row: row["chain_seq"])
+    assert [row["id"] for row in linked] == [r.decision.decision_id for r in group]
+    assert ledger.find_many([Asked("demo", "ecommerce", "tx07"), Asked("demo", "ecommerce", "none")]) == [
+        Stored("dec_tx07", "d" * 64, b'{"score":640}', "tx07"),
+        None,
+    ]
 
 
-def test_what_was_decided_can_be_read_beside_the_writer(ledger: SqlLedger, url: str) -> None:
+def test_in_a_group_the_loser_gets_what_is_stored(ledger: SqlLedger) -> None:
+    ledger.commit(record("tx0"))
+    group = [record("tx0", decision_id="dec_late"), record("tx1"), record("tx1", decision_id="dec_twin")]
+    assert [one.decision_id for one in ledger.commit_many(group) if isinstance(one, Stored)] == [
+        "dec_tx0",
+        "dec_tx1",
+        "dec_tx1",
+    ]
+    assert len(_rows(ledger, tables.outbox)) == 2
+
+
+def test_a_record_that_cannot_be_stored_costs_the_others_nothing(ledger: SqlLedger) -> None:
+    group = [record(f"tx{n}", seq=n + 1) for n in range(9)]
+    group[4] = record("tx4", seq=2**70)
+    group[6] = record("tx6", seq=1)  # the number of tx0: live state and log disagree
+    answers = ledger.commit_many(group)
+    assert [type(answer) for answer in answers if not isinstance(answer, Stored)] == [InvalidInput, Unavailable]
+    assert isinstance(answers[4], InvalidInput)
+    assert "disagree" in str(answers[6])
+    assert len(_rows(ledger, tables.risk_decisions)) == len(_rows(ledger, tables.outbox)) == 7
+    ledger.commit(record("tx9"))
+    assert max(row["chain_seq"] for row in _rows(ledger, tables.risk_decisions)) == 8
+
+
+def test_a_key_stands_for_the_first_event_that_was_decided_under_it(ledger: SqlLedger) -> None:
+    ledger.commit(replace(record("tx0"), idempotency_key="k" * 64))
+    (found,) = ledger.find_many([Asked("demo", "ecommerce", "tx9", "k" * 64)])
+    assert found is not None
+    assert (found.event_id, found.decision_id) == ("tx0", "dec_tx0")
+    assert ledger.find_many([Asked("other", "ecommerce", "tx9", "k" * 64)]) == [None]
+    racers = [replace(record(f"tx{n}"), idempotency_key=key * 64) for n, key in ((1, "k"), (2, "m"), (3, "m"))]
+    assert [one.event_id for one in ledger.commit_many(racers) if isinstance(one, Stored)] == ["tx0", "tx2", "tx2"]
+    assert ledger.find("demo", "ecommerce", "tx1") is None
+    ledger.commit(replace(record("tx2", decision_id="dec_late"), idempotency_key="n" * 64))
+    assert ledger.find_many([Asked("demo", "ecommerce", "tx7", "n" * 64)]) == [None], "it decided nothing"
+
+
+def test_a_key_is_its_tenants_own(ledger: SqlLedger) -> None:
+    group = [
+        replace(record("tx1", decision_id=f"dec_{who}", tenant=who), idempotency_key="k" * 64) for who in ("one", "two")
+    ]
+    assert [s.decision_id for s in ledger.commit_many(group) if isinstance(s, Stored)] == ["dec_one", "dec_two"]
+
+
+def test_two_ledgers_on_one_postgresql_race_without_a_loss_or_a_deadlock(postgres: Any) -> None:
+    url = postgres.new_database()
+    both = [SqlLedger(url), SqlLedger(url)]
+    answers: dict[int, list[Any]] = {0: [], 1: []}
+
+    def write(which: int) -> None:
+        for start in range(0, 60, 12):
+            group = [record(f"tx{start + n}", decision_id=f"dec_{which}_{start + n}") for n in range(12)]
+            answers[which] += both[which].commit_many(group if which else group[::-1])[:: 1 if which else -1]
+
+    threads = [threading.Thread(target=write, args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers[0] == answers[1]
+    checked = verify(url)
+    assert (checked.decisions, checked.broken) == (60, None)
+    for ledger in both:
+        ledger.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://u:hush@h/d", "postgresql://u:hush@h/d", "postgresql+psycopg://u:hush@h:p/d"]
+)
+def test_a_url_that_is_none_says_so_and_keeps_its_secret(url: str) -> None:
+    with pytest.raises(InvalidInput, match="database URL") as caught:
+        SqlLedger(url)
+    assert "hush" not in str(caught.value)
+
+
+def test_what_was_decided_can_be_read_beside_the_writer(ledger: SqlLedger, ledger_url: str) -> None:
     ledger.commit(record("tx1", seq=1))
     ledger.commit(record("tx2", action=Action.DECLINE, score=900))
     ledger.commit(record("tx3", release_id="rel_other"))
-    reads = LedgerReads.at(url)
+    reads = LedgerReads.at(ledger_url)
     two = Contract("t", "ecommerce", (), ("a", "b"))
     traffic = reads.traffic("demo", "ecommerce", _with_names(two), "rel_0000000000000000")
     assert traffic.event_ids == ("tx1", "tx2")
@@ -208,7 +249,7 @@ def test_what_was_decided_can_be_read_beside_the_writer(ledger: SqlLedger, url: 
     assert [event.event_id for event in reads.unplaced("demo", "ecommerce")] == ["tx2", "tx3"]
     reads.place(reads.unplaced("demo", "ecommerce")[0], 5)
     assert [event.event_id for event in reads.unplaced("demo", "ecommerce")] == ["tx3"]
-    assert _first_broken(ledger) is None, "an event's place is no part of the chain"
+    assert verify(ledger_url).broken is None, "an event's place is no part of the chain"
 
 
 def _with_names(contract: Contract) -> Contract:

@@ -1,0 +1,32 @@
+"""Named places where a process can be made to die as if by a power cut, for tests of what survives it."""
+
+import os
+import signal
+from collections.abc import Callable
+
+POINTS = ("before-insert", "before-commit", "after-commit", "mid-response")
+
+
+def armed(asked: str) -> Callable[[str], None]:
+    """For "point:n" (FRADECT_CRASH_AT) a function that kills the process when it comes to the point for the nth time;
+    otherwise one that does nothing."""
+    point, _, times = asked.partition(":")
+    if point not in POINTS:
+        return _nothing
+    left = int(times or 1)
+
+    def pass_by(name: str) -> None:
+        nonlocal left
+        if name == point:
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return pass_by
+
+
+def _nothing(_name: str) -> None:
+    pass
+
+
+crash_point = armed(os.environ.get("FRADECT_CRASH_AT", ""))
