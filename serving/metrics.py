@@ -1,10 +1,15 @@
 """Metrics in a registry of their own. Labels take values from small closed sets only."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from fradect.outcomes import Outcome
 from fradect.ports import Measurement
@@ -13,6 +18,8 @@ from fradect.types import Decision
 
 _SECONDS = (0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 _STEPS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.3)
+
+_OfWorkers = Literal["livemin", "livemax", "livesum"]  # what several workers' gauges come to
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and nobody asks for them
 
@@ -31,9 +38,16 @@ _MEASURED_LABELS = {"fradect_stream_lag": ("topic", "partition")}  # of the othe
 
 
 class Metrics:
-    """What the service counts."""
+    """What the service counts.
 
-    def __init__(self) -> None:
+    `shared`: a folder in which every worker of the service keeps its counts, so that each can show them all; None
+    for a service of one process. prometheus_client must have been imported with PROMETHEUS_MULTIPROC_DIR set to it.
+    """
+
+    def __init__(self, shared: Path | None = None) -> None:
+        self._shared = shared
+        if shared is not None:
+            forget_the_dead(shared)
         self.registry = CollectorRegistry()
         self._requests = self._counter("fradect_requests_total", "Decisions made.", "module", "decision")
         self._repeated = self._counter("fradect_requests_repeated_total", "Answers given again.", "module")
@@ -41,38 +55,29 @@ class Metrics:
         self._predictions = self._counter(
             "fradect_model_predictions_total", "Models asked, and whether they answered.", "model", "outcome"
         )
-        self._degraded = self._counter("fradect_decisions_degraded_total", "Decisions made without a part.", "part")
+        self._degraded = self._counter(
+            "fradect_degraded_total", "Decisions made without a part, by what they were made without.", "module", "what"
+        )
         self._outcomes = self._counter("fradect_outcomes_total", "Outcomes told, corrections too.", "outcome")
-        self._duration = Histogram(
-            "fradect_requests_duration_seconds",
-            "From the request's arrival to its answer.",
-            ("module",),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._features = Histogram(
-            "fradect_feature_extraction_duration_seconds",
-            "Live state and snapshots read, for one event.",
-            buckets=_STEPS,
-            registry=self.registry,
-        )
-        self._ready = Gauge("fradect_ready", "1 when every champion decides.", registry=self.registry)
-        self._refused = Gauge(
-            "fradect_releases_refused", "Champions that do not load: another decides.", registry=self.registry
-        )
-        self._unverified = Gauge(
-            "fradect_release_unverified_seconds",
-            "For how long a release that decides could not be verified; after seven days its rules decide alone.",
-            registry=self.registry,
-        )
         self._repairs = self._counter(
             "fradect_state_repairs_total", "Events by which live state and SQL differed, put right.", "module", "kind"
         )
-        self._unconfirmed = Gauge(
-            "fradect_state_unconfirmed",
-            "Arrivals whose event is not stored yet.",
-            ("module",),
-            registry=self.registry,
+        self._duration = self._histogram(
+            "fradect_requests_duration_seconds", "From the request's arrival to its answer.", _SECONDS, "module"
+        )
+        self._features = self._histogram(
+            "fradect_feature_extraction_duration_seconds", "Live state and snapshots read, for one event.", _STEPS
+        )
+        self._ready = self._gauge("fradect_ready", "1 when every champion decides.", "livemin")
+        self._refused = self._gauge("fradect_releases_refused", "Champions that do not load: another decides.")
+        self._unverified = self._gauge(
+            "fradect_release_unverified_seconds",
+            "For how long a release that decides could not be verified; after seven days its rules decide alone.",
+        )
+        self._left_alone = self._gauge("fradect_breaker_open", "1 while it is not asked.", "livemax", "what")
+        self._limit = self._gauge("fradect_requests_limit", "So many are decided at once.", "livesum")
+        self._unconfirmed = self._gauge(
+            "fradect_state_unconfirmed", "Arrivals whose event is not stored yet.", "livemax", "module"
         )
         self.measured = Measured()
         self.registry.register(self.measured)
@@ -84,42 +89,86 @@ class Metrics:
             ("applied", repaired.applied),
             ("placed", repaired.placed),
         ):
-            self._repairs.labels(module, kind).inc(count)
-        self._unconfirmed.labels(module).set(repaired.waiting)
+            self._repairs[module, kind].inc(count)
+        self._unconfirmed[module,].set(repaired.waiting)
 
     def decided(self, decision: Decision | None, module: str, seconds: float) -> None:
         """An answer left; `decision` is None when it was a stored one."""
-        self._duration.labels(module).observe(seconds)
+        self._duration[module,].observe(seconds)
         if decision is None:
-            self._repeated.labels(module).inc()
+            self._repeated[module,].inc()
             return
-        self._requests.labels(module, decision.action.name).inc()
-        outcome = "failed" if decision.probability is None else "scored"
-        self._predictions.labels(decision.release_id, outcome).inc()
-        self._features.observe(decision.timings_us.get("features", 0) / 1e6)
-        for part in decision.degraded:
-            self._degraded.labels(part).inc()
+        self._requests[module, decision.action.name].inc()
+        self._predictions[decision.release_id, "failed" if decision.probability is None else "scored"].inc()
+        self._features[()].observe(decision.timings_us.get("features", 0) / 1e6)
+        for what in decision.degraded:
+            self._degraded[module, what].inc()
 
     def told(self, outcome: Outcome) -> None:
         """An outcome was told that was not known before."""
-        self._outcomes.labels(str(outcome)).inc()
+        self._outcomes[str(outcome),].inc()
 
     def failed(self, error_type: str) -> None:
-        self._errors.labels(error_type).inc()
+        self._errors[error_type,].inc()
 
     def ready(self, is_ready: bool) -> None:
-        self._ready.set(is_ready)
+        self._ready[()].set(is_ready)
 
     def releases(self, refused: int, unverified_seconds: float) -> None:
-        self._refused.set(refused)
-        self._unverified.set(unverified_seconds)
+        self._refused[()].set(refused)
+        self._unverified[()].set(unverified_seconds)
+
+    def pressure(self, limit: int, left_alone: Mapping[str, bool]) -> None:
+        """How many are decided at once, and what is not asked because it kept failing."""
+        self._limit[()].set(limit)
+        for what, is_open in left_alone.items():
+            self._left_alone[what,].set(is_open)
 
     def text(self) -> bytes:
         """Prometheus's text format."""
-        return generate_latest(self.registry)
+        if self._shared is None:
+            return generate_latest(self.registry)
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody, str(self._shared))  # type: ignore[no-untyped-call]
+        everybody.register(self.measured)
+        return generate_latest(everybody)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
+    def _counter(self, name: str, text: str, *labels: str) -> "_Bound[Counter]":
+        return _Bound(Counter(name, text, labels, registry=self.registry))
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> "_Bound[Histogram]":
+        return _Bound(Histogram(name, text, labels, buckets=buckets, registry=self.registry))
+
+    def _gauge(self, name: str, text: str, of_workers: _OfWorkers = "livemax", *labels: str) -> "_Bound[Gauge]":
+        return _Bound(Gauge(name, text, labels, registry=self.registry, multiprocess_mode=of_workers))
+
+
+_M = TypeVar("_M", bound=MetricWrapperBase)
+
+
+class _Bound(dict[tuple[str, ...], _M]):
+    """A metric's series by their labels' values: finding one here costs a third of asking the metric for it."""
+
+    def __init__(self, metric: _M) -> None:
+        self._metric = metric
+
+    def __missing__(self, values: tuple[str, ...]) -> _M:
+        series = self[values] = self._metric.labels(*values) if values else self._metric
+        return series
+
+
+def shared_folder() -> Path | None:
+    """Where prometheus_client keeps what several workers count, if it was told to as it was imported."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder) if folder else None
+
+
+def forget_the_dead(folder: Path) -> None:
+    """Gauges of workers that are gone; what these have counted stays counted."""
+    for path in folder.glob("gauge_live*_*.db"):
+        pid = path.stem.rpartition("_")[2]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            path.unlink(missing_ok=True)
 
 
 class Measured:

@@ -81,6 +81,7 @@ TITLES = {
     "different-body": "The id was used for another request",
     FradectError.type: "Something went wrong here",
     Unavailable.type: "A part is not available",
+    "overloaded": "More is asked than can be decided in time",
 }
 UNAUTHORISED = "send a valid key as X-API-Key"
 

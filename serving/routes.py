@@ -14,6 +14,7 @@ from fradect import decide
 from fradect.errors import NotFound
 from fradect.intake import IpRanges
 from fradect.ports import Callers, Vault
+from serving.admission import Admission
 from serving.auth import SCORE, caller_of
 from serving.body import read_body
 from serving.champions import Champions
@@ -49,6 +50,7 @@ class Wired:
     vault: Vault
     metrics: Metrics
     ip_tables: IpTables
+    admission: Admission
     past: Past
     source: decide.Source
     not_ready: Callable[[], tuple[str, ...]]
@@ -65,21 +67,26 @@ class Routes:
     async def score(self, request: Request) -> Response:
         """Decide one event of the module that the path names; under an Idempotency-Key, one request at a time."""
         wired, start = self._wired, time.perf_counter()
+        wired.admission.check()
         caller = caller_of(request, wired.callers, SCORE)
         module = request.path_params["module"]
-        reader = READERS.get(module)
-        if reader is None:
+        if module not in READERS:
             raise NotFound(f"no module is called {module[:64]!r}; there is {', '.join(READERS)}")
         key = key_of(request)
-        body = read(await read_body(request))
-        champion = wired.champions.of(module, caller.tenant_id)
-        received = Received(caller.tenant_id, wired.source.now(), request.state.request_id)
-        ranges = wired.ip_tables.of(module, caller.tenant_id)
-        asked = reader(body, received, wired.vault, champion.release.policy.base_currency, ranges)
-        with self._running.held(caller.tenant_id, key):
-            decided = await wired.decider.decide(replace(asked, idempotency_key=key), champion)
+        raw = await read_body(request)
+        with wired.admission.held():
+            received = Received(caller.tenant_id, wired.source.now(), request.state.request_id)
+            decided = await self._decided(module, received, raw, key)
         wired.metrics.decided(decided.decision, module, time.perf_counter() - start)
         return Response(decided.answer, media_type=JSON)
+
+    async def _decided(self, module: str, received: Received, raw: bytes, key: str | None) -> decide.Decided:
+        wired, tenant_id, body = self._wired, received.tenant_id, read(raw)
+        champion = wired.champions.of(module, tenant_id)
+        ranges = wired.ip_tables.of(module, tenant_id)
+        asked = READERS[module](body, received, wired.vault, champion.release.policy.base_currency, ranges)
+        with self._running.held(tenant_id, key):
+            return await wired.decider.decide(replace(asked, idempotency_key=key), champion)
 
     async def health(self, _request: Request) -> Response:
         """The process answers."""

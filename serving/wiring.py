@@ -23,19 +23,21 @@ from fradect.adapters.state_parts import Rebuilt
 from fradect.adapters.state_upkeep import StoredEvents, Upkeep
 from fradect.adapters.states import is_embedded, open_state
 from fradect.adapters.vault import HomeVault
-from fradect.decide import FEATURES_SHARE, Decider, Ports, Source
+from fradect.breaker import Breaker
+from fradect.decide import BATCH_FEATURES, FEATURES_SHARE, LIVE_STATE, Decider, Ports, Source
 from fradect.errors import FradectError, Unavailable
 from fradect.features.layout import Layout
 from fradect.judgement import Loaded
 from fradect.ports import BatchFeatures
 from fradect.settings import S3Access, Settings
 from fradect.turns import OwnThread
+from serving.admission import Admission
 from serving.batch import NoBatch
 from serving.champions import Champions, Checks
 from serving.decisions import Past
 from serving.housekeeping import Chore, Housekeeping, settle_memory
 from serving.ip_tables import IpTables
-from serving.metrics import Metrics
+from serving.metrics import Metrics, shared_folder
 from serving.openapi import document
 from serving.routes import Wired
 from serving.trial import Trials
@@ -85,7 +87,9 @@ class Service:
             alone=is_embedded(settings.state_url),
         )
         self._feed = OutcomeFeed(self._ledger.engine, shared, self._state)
-        self._metrics = Metrics()
+        self._metrics = Metrics(shared_folder())
+        self._admission = Admission(settings.budget_ms / 1000)
+        self._breakers = {LIVE_STATE: Breaker("the live state"), BATCH_FEATURES: Breaker("the feature store")}
         self._ip_tables = IpTables(self._kept_table, settings.ip_ranges)
         self._shared = shared_home(settings)
         self._behind = ""
@@ -112,6 +116,8 @@ class Service:
             state_thread=state_thread,
             batch_thread=batch_thread,
             ledger_thread=ledger_thread,
+            state_breaker=self._breakers[LIVE_STATE],
+            batch_breaker=self._breakers[BATCH_FEATURES],
         )
         return Wired(
             decider=Decider(ports, self._budget_ms, source),
@@ -120,6 +126,7 @@ class Service:
             vault=HomeVault(self._home),
             metrics=self._metrics,
             ip_tables=self._ip_tables,
+            admission=self._admission,
             past=Past(DecisionReads(self._ledger.engine), SqlOutcomes(self._ledger.engine), self._past_thread),
             source=source,
             not_ready=self._not_ready,
@@ -160,6 +167,7 @@ class Service:
         if self._champions.refresh():
             settle_memory()
         self._metrics.ready(not self._not_ready())
+        self._metrics.pressure(self._admission.limit, {name: b.is_open for name, b in self._breakers.items()})
         self._metrics.releases(len(self._champions.reasons), self._champions.unverified_seconds())
 
     def _kept_table(self, module: str, tenant_id: str) -> Path:
