@@ -21,12 +21,8 @@ _WRITER, _SEQ, _ID = (
 )
 _END = {format_: _BEFORE + len(columns_of(format_)) for format_ in range(1, CHAIN_FORMAT + 1)}
 
-_COVERED = ", ".join(
-    [
-        *(f"e.{name}" for name in EVENT_COLUMNS),
-        *(f"d.{name}" for name in columns_of(CHAIN_FORMAT)[len(EVENT_COLUMNS) :]),
-    ]
-)
+_OF_DECISION = columns_of(CHAIN_FORMAT)[len(EVENT_COLUMNS) :]
+_COVERED = ", ".join([*(f"e.{name}" for name in EVENT_COLUMNS), *(f"d.{name}" for name in _OF_DECISION)])
 _SAME = "ON e.tenant_id = d.tenant_id AND e.module = d.module AND e.event_id = d.entity_id"
 _ROWS = f"""SELECT d.prev_hash, d.row_hash, {_COVERED} FROM risk_decisions d LEFT JOIN events e {_SAME}
 ORDER BY d.writer, d.chain_seq"""  # noqa: S608  our own names, no values
@@ -186,7 +182,7 @@ def _what_is_wrong(
 def _broken_checkpoint(checkpoints: Sequence[sa.Row[Any]]) -> Broken | None:
     previous = GENESIS
     for number, row in enumerate(checkpoints, start=1):
-        linked = checkpoint_link(previous, row._mapping)
+        linked = checkpoint_link(previous, row._asdict())
         if (row.number, row.prev_hash, row.hash) != (number, previous, linked):
             return Broken(f"checkpoint {number} ({row.day}) was changed or removed", row.writer, row.chain_seq)
         previous = row.hash

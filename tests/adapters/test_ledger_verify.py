@@ -141,7 +141,7 @@ def test_rows_written_before_signals_were_kept_still_verify(tmp_path: Path, monk
     url = f"sqlite:///{tmp_path}/ledger.db"
     engine = open_database(url)
     _migrate_to(engine, "ledger_0001", monkeypatch)
-    old = [column for column in tables.risk_decisions.columns.keys() if column not in ("signals", "chain_format")]
+    old = [column.name for column in tables.risk_decisions.columns if column.name not in ("signals", "chain_format")]
     head = Head()
     with engine.begin() as connection:
         for name in ("old1", "old2"):
@@ -151,10 +151,7 @@ def test_rows_written_before_signals_were_kept_still_verify(tmp_path: Path, monk
             row["row_hash"] = link(head.hash, event, row)
             head = Head(row["chain_seq"], row["row_hash"])
             held = {column: row.get(column) for column in old}
-            names = ", ".join(held)
-            connection.exec_driver_sql(
-                f"INSERT INTO risk_decisions ({names}) VALUES ({', '.join('?' * len(held))})", tuple(held.values())
-            )
+            connection.execute(sa.table("risk_decisions", *map(sa.column, held)).insert(), held)
             connection.execute(tables.events.insert(), event)
     engine.dispose()
     ledger = SqlLedger(url)
