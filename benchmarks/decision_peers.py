@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,14 @@ def contenders(names: Sequence[str], ground: Ground, stores: Stores) -> dict[str
     return found
 
 
+def profiled(contender: Contender, report: Path) -> Contender:
+    """A FRADECT without BentoML and with a profiler."""
+    told = contender.program
+    command = [sys.executable, "-m", "benchmarks.profiled", str(report)]
+    environment = {**told.environment, "FRADECT_PORT": str(told.port), "FRADECT_BUDGET_MS": "5000"}
+    return replace(contender, program=replace(told, command=command, environment=environment))
+
+
 def bodies(ground: Ground, *, factors: bool) -> list[bytes]:
     """The requests as FRADECT and the peers read them."""
     options = b',"options":{"include_factors":%s}}' % (b"true" if factors else b"false")
@@ -112,7 +120,8 @@ def _mlflow(ground: Ground, folder: Path) -> Contender:
     names = list(CONTRACT.names)
     rows = newest(ground.places)["customer"].matrix
     asked = [
-        msgspec.json.encode({"dataframe_split": {"columns": names, "data": [row]}}) for row in np.nan_to_num(rows).tolist()
+        msgspec.json.encode({"dataframe_split": {"columns": names, "data": [row]}})
+        for row in np.nan_to_num(rows).tolist()
     ]
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))  # it looks for uvicorn there
     environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": path}

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -28,7 +28,7 @@ from rich.table import Table
 
 from benchmarks.databases import postgres_server
 from benchmarks.decision_ground import Ground, prepared
-from benchmarks.decision_peers import FACTORS, FRADECT, PEERS, Contender, Stores, bodies, contenders
+from benchmarks.decision_peers import FACTORS, FRADECT, PEERS, Contender, Stores, bodies, contenders, profiled
 from benchmarks.decision_servers import OTHER_CORE, SERVER_CORE, Core, Serving
 from benchmarks.features import redis_server
 from benchmarks.load import Heard, Load, Wire
@@ -47,7 +47,7 @@ class Measured:
     """One stretch of one contender. `cpu_us`: processor time of all its processes, by request.
 
     `generator_core`, `beside`: shares of time in which the generator's core was busy, and the server's with others.
-    `degraded`: share of the answers that were made without a part.
+    `degraded`: share of the answers that were made without a part. `refused`: share of the requests without a 200.
     """
 
     per_second: float
@@ -57,6 +57,7 @@ class Measured:
     generator_core: float
     beside: float
     degraded: float
+    refused: float
 
     @property
     def void(self) -> bool:
@@ -97,7 +98,7 @@ class Contest:
         return self._stretch(name, OPEN_CONNECTIONS, lambda load: load.open(rate, self._plan.seconds, seed))
 
     def _stretch(self, name: str, connections: int, run: Callable[[Load], Heard]) -> Measured:
-        """Warmed up, run, its answers read. SystemExit when one is missing or says nothing."""
+        """Warmed up, run, its answers read. SystemExit when one says nothing."""
         serving = self._running[name.removesuffix(FACTORS)][1]
         load = Load(self._wires[name], CONNECTIONS, self._number)
         try:
@@ -106,6 +107,8 @@ class Contest:
             used, cores = serving.cpu_seconds(), _cores()
             begun = time.perf_counter()
             heard = run(load)
+            if not heard.bodies:
+                raise SystemExit(f"{name} answers nothing: {(heard.refused or [b'no answer'])[0][:300]!r}")
             seconds = time.perf_counter() - begun
             used, after = serving.cpu_seconds() - used, _cores()
         finally:
@@ -118,7 +121,8 @@ class Contest:
             p99_ms=heard.percentile(99),
             generator_core=after[OTHER_CORE].since(cores[OTHER_CORE]),
             beside=max(after[SERVER_CORE].since(cores[SERVER_CORE]) - used / seconds, 0.0),
-            degraded=_checked(name, heard),
+            degraded=_degraded(name, heard.bodies),
+            refused=(len(heard.refused) + heard.lost) / (len(heard.bodies) + len(heard.refused) + heard.lost),
         )
 
 
@@ -126,19 +130,16 @@ def _cores() -> dict[int, Core]:
     return {number: Core.now(number) for number in (SERVER_CORE, OTHER_CORE)}
 
 
-def _checked(name: str, heard: Heard) -> float:
-    """Every answer is there, is a 200 and holds a score; the share that was made without a part."""
-    if heard.refused or heard.lost:
-        told = heard.refused[0][:300].decode(errors="replace") if heard.refused else "no answer"
-        raise SystemExit(f"{name}: {len(heard.refused)} refused, {heard.lost} lost: {told}")
+def _degraded(name: str, answers: Sequence[bytes]) -> float:
+    """Every answer holds a score; the share of those that were made without a part."""
     degraded = 0
-    for body in heard.bodies:
+    for body in answers:
         answer = msgspec.json.decode(body)
         score = answer["predictions"][0] if name == "mlflow" else answer["score"]
         if not 0 <= score <= 1000:
             raise SystemExit(f"{name} answered {body[:300].decode(errors='replace')}")
         degraded += bool(answer.get("degraded"))
-    return degraded / len(heard.bodies)
+    return degraded / len(answers)
 
 
 Runs = dict[str, list[Measured]]
@@ -162,6 +163,20 @@ def run(plan: Plan, ground: Ground, folder: Path, console: Console) -> tuple[Run
         seeds = itertools.count(1)
         opened = _in_turn(plan, "open loop", lambda name: contest.open(name, rates[name], next(seeds)), console)
         return closed, opened
+
+
+def profile(name: str, plan: Plan, ground: Ground, folder: Path, console: Console) -> None:
+    """One closed loop under a profiler; `--only NAME+factors` for the request with factors."""
+    report = folder / "profile.txt"
+    asked = name + FACTORS if plan.names == [name + FACTORS] else name
+    with redis_server(folder) as redis_url, postgres_server() as dsn:
+        contender = profiled(contenders([name], ground, Stores(redis_url, dsn, folder))[name], report)
+        with Serving(contender.program, folder / f"{name}.log") as serving:
+            contest = Contest(replace(plan, names=[asked]), ground, {name: (contender, serving)})
+            one = contest.closed(asked)
+            ours = [line for line in serving.text("/metrics").splitlines() if line.startswith("fradect_")]
+    print(report.read_text(), *(line for line in ours if "_bucket" not in line), sep="\n")
+    console.print(f"{asked}: {one.per_second:,.0f} a second, {one.cpu_us:,.0f} µs of CPU each, under the profiler")
 
 
 def _in_turn(plan: Plan, kind: str, stretch: Callable[[str], Measured], console: Console) -> Runs:
@@ -205,13 +220,27 @@ def figures(closed: Runs, opened: Runs) -> dict[str, float]:
 
 def print_table(closed: Runs, opened: Runs, console: Console) -> None:
     table = Table(title=f"Decisions on one core: {CONNECTIONS} connections, then half as many a second (times in ms)")
-    headings = ("who", "per s", "CPU µs", "p50", "p99", "½ p50", "½ p99", "load core", "beside", "degraded", "void")
+    headings = (
+        "who",
+        "per s",
+        "CPU µs",
+        "p50",
+        "p99",
+        "½ p50",
+        "½ p99",
+        "load core",
+        "beside",
+        "degraded",
+        "refused",
+        "void",
+    )
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "who" else "right")
     for name, runs in closed.items():
         one, half = middle(runs), middle(opened[name])
         times = (f"{value:.1f}" for value in (one.p50_ms, one.p99_ms, half.p50_ms, half.p99_ms))
-        shares = (f"{value:.0%}" for value in (one.generator_core, one.beside, max(one.degraded, half.degraded)))
+        worst = max(one.degraded, half.degraded), max(each.refused for each in (*runs, *opened[name]))
+        shares = (f"{value:.0%}" for value in (one.generator_core, one.beside, *worst))
         void = sum(each.void for each in (*runs, *opened[name]))
         table.add_row(name, f"{one.per_second:,.0f}", f"{one.cpu_us:,.0f}", *times, *shares, str(void))
     console.print(table)
@@ -224,6 +253,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--seconds", type=float, help="of a run; 8, with --quick 1")
     parser.add_argument("--rounds", type=int, help="runs of each; 3, with --quick 1")
+    parser.add_argument("--profile", choices=FRADECT, help="no contest: where the time of one FRADECT goes")
     parser.add_argument("--home", type=Path, help="where the history is kept, to be used again; default: nowhere")
     asked = parser.parse_args()
     plan = Plan(asked.only, asked.seconds or (1.0 if asked.quick else 8.0), asked.rounds or (1 if asked.quick else 3))
@@ -233,12 +263,16 @@ def main() -> None:
         folder = Path(name)
         with console.status("simulating, importing, learning"):
             ground = prepared(asked.home or folder / "home", quick=asked.quick)
+        if asked.profile:
+            profile(asked.profile, plan, ground, folder, console)
+            return
         closed, opened = run(plan, ground, folder, console)
     print_table(closed, opened, console)
     results = figures(closed, opened)
     if asked.json:
         asked.json.write_text(json.dumps(results))
-    sys.exit(0 if asked.quick or tuple(plan.names) != NAMES else _judge(results, closed | opened, console))
+    runs = {name: [*closed[name], *opened[name]] for name in plan.names}
+    sys.exit(0 if asked.quick or tuple(plan.names) != NAMES else _judge(results, runs, console))
 
 
 def _judge(results: Mapping[str, float], runs: Runs, console: Console) -> int:
@@ -251,7 +285,10 @@ def _judge(results: Mapping[str, float], runs: Runs, console: Console) -> int:
     void = [name for name, each in runs.items() if all(one.void for one in each)]
     if void:
         console.print(f"no run counts, the generator's core was too busy: {', '.join(void)}")
-    return 0 if all(kept.values()) and not void else 1
+    refused = [name for name, each in runs.items() if any(one.refused for one in each)]
+    if refused:
+        console.print(f"not every request was answered: {', '.join(refused)}")
+    return 0 if all(kept.values()) and not void and not refused else 1
 
 
 if __name__ == "__main__":

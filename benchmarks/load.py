@@ -172,9 +172,15 @@ class Load:
             one = self._by_fd[fd]
             answer = one.take()
             if answer is not None:
-                self._heard.latencies.append(time.perf_counter() - one.due)
-                (self._heard.bodies if answer[0] else self._heard.refused).append(answer[1])
+                self._take(one, *answer)
                 yield one
+
+    def _take(self, one: _Connection, accepted: bool, body: bytes) -> None:
+        if accepted:
+            self._heard.latencies.append(time.perf_counter() - one.due)
+            self._heard.bodies.append(body)
+        else:
+            self._heard.refused.append(body)
 
     def _drain(self, busy: dict[int, _Connection]) -> None:
         until = time.perf_counter() + PATIENCE
