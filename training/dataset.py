@@ -26,6 +26,14 @@ Matrix = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.object_]
 
 
+class TooShort(InvalidInput):
+    """A history that cannot be cut in time; `found`: why, for those who know another remedy."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"split: {found}; import more history")
+        self.found = found
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """n events with their features, labels and what evaluation needs; no order is assumed.
@@ -149,10 +157,9 @@ def _boundaries(start: int, end: int, plan: SplitPlan) -> Boundaries:
     usable = end - start - 2 * plan.delay
     least = 2 * plan.delay + 4 * plan.grain
     if usable < 4 * plan.grain:
-        raise InvalidInput(
-            f"split: the history spans {(end - start) / DAY:.1f} days, but two label delays of "
-            f"{plan.delay / DAY:g} days and four parts need at least {least / DAY:g}; "
-            "import more history or shorten the delay"
+        raise TooShort(
+            f"the history spans {(end - start) / DAY:.1f} days, but two label delays of "
+            f"{plan.delay / DAY:g} days and four parts need at least {least / DAY:g}"
         )
     train_end = _snap(start + plan.train * usable, plan.grain)
     fit_at = train_end + plan.delay
@@ -176,7 +183,7 @@ def _part(dataset: Dataset, start: int, end: int, known_by: int | None) -> Ints:
 def _check(name: str, dataset: Dataset, index: Ints, plan: SplitPlan) -> None:
     frauds = int(dataset.label[index].sum())
     if index.size < plan.least_rows or min(frauds, index.size - frauds) < plan.least_frauds:
-        raise InvalidInput(
-            f"split: the {name} part holds {index.size} labelled events, {frauds} of them fraud; it needs "
-            f"{plan.least_rows} and {plan.least_frauds} of either kind; import more history"
+        raise TooShort(
+            f"the {name} part holds {index.size} labelled events, {frauds} of them fraud; it needs "
+            f"{plan.least_rows} and {plan.least_frauds} of either kind"
         )

@@ -1,6 +1,7 @@
 """Purchases as the rows of a table: the columns a merchant would send."""
 
 from datetime import date
+from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ from fradect.simulate.customers import FEMALE
 from fradect.simulate.geography import CODES, country_of
 from fradect.simulate.labels import Aftermath
 from fradect.simulate.purchases import APP, CHANNELS, METHODS, Pattern, Purchases, World
+from fradect.simulate.scenario import Scenario
 from fradect.simulate.texts import Texts, dotted, sequence, tokens
 
 CURRENCY = "RUB"
@@ -47,6 +49,8 @@ _TYPES = {
 }
 SCHEMA = pa.schema([pa.field(name, kind, nullable=name == "return_known_at") for name, kind in _TYPES.items()])
 
+_TRADE = ("seed", "start", "days", "events", "customers", "merchants", "fraud_rate")
+
 _BROWSERS = ("chrome", "yandex", "safari", "firefox", "edge", "opera", "app")
 _BROWSER_SHARE: Floats = np.cumsum([0.46, 0.2, 0.17, 0.08, 0.06, 0.03])
 
@@ -54,7 +58,7 @@ _BROWSER_SHARE: Floats = np.cumsum([0.46, 0.2, 0.17, 0.08, 0.06, 0.03])
 def to_table(world: World, texts: Texts, day: date, rows: Purchases, after: Aftermath) -> pa.Table:
     """One row per purchase, in the order given, which must be that of time: identifiers count upwards."""
     columns = {
-        "transaction_id": sequence(_prefix(world.scenario.seed, day), len(rows)),
+        "transaction_id": sequence(_prefix(world.scenario, day), len(rows)),
         "purchased_at": _times(rows["time"]),
         "amount": _money(rows["amount"]),
         "currency": _coded((CURRENCY,), np.zeros(len(rows), dtype=np.int64)),
@@ -66,9 +70,11 @@ def to_table(world: World, texts: Texts, day: date, rows: Purchases, after: Afte
     return pa.Table.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
-def _prefix(seed: int, day: date) -> str:
-    """Letters for the seed, so that two simulations of one day do not share identifiers; digits for the day."""
-    letters = "".join(chr(ord("g") + (seed // 20**place) % 20) for place in range(4))
+def _prefix(scenario: Scenario, day: date) -> str:
+    """Letters for the trade, so that two do not share identifiers (bias and drift change none); digits for the day."""
+    trade = [getattr(scenario, name) for name in _TRADE]
+    number = int.from_bytes(blake2b(repr(trade).encode(), digest_size=8).digest())
+    letters = "".join(chr(ord("g") + (number // 20**place) % 20) for place in range(4))
     return f"tx_{day.toordinal():06x}{letters}"
 
 

@@ -1,8 +1,10 @@
 """Tables and files: complete, ordered, unique, and the same for the same seed."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -114,6 +116,12 @@ def test_other_seeds_share_no_identifiers() -> None:
     one, other = frame(SMALL), frame(Scenario(seed=6, days=12, events=3_000, customers=300, merchants=40))
     for column in ("transaction_id", "customer_id", "device_id", "card_token"):
         assert set(one[column]).isdisjoint(other[column])
+
+
+@pytest.mark.parametrize("change", [{"events": 2_900}, {"days": 11}, {"customers": 301}, {"start": date(2025, 1, 2)}])
+def test_another_trade_of_the_same_seed_shares_no_purchase(change: dict[str, Any]) -> None:
+    other = frame(replace(SMALL, **change))
+    assert set(frame(SMALL)["transaction_id"]).isdisjoint(other["transaction_id"])
 
 
 def test_files_are_daily_and_counted(tmp_path: Path) -> None:
