@@ -8,7 +8,7 @@ from fradect.errors import Unavailable
 
 MOST, LEAST = 256, 16
 SHARE = 0.5  # of the budget may be spent on others' turns
-_WINDOW_SECONDS, _WINDOW_DECISIONS = 1.0, 50
+_WINDOW_SECONDS, _BUSY = 1.0, 0.25
 
 
 class Overloaded(Unavailable):
@@ -50,13 +50,13 @@ class Admission:
             self._count()
 
     def _count(self) -> None:
-        """A window with few decisions says more of what else was done in it."""
+        """A window in which there was little to do says more of what else was done in it."""
         self._decisions += 1
         now = time.monotonic()
         if now - self._began < _WINDOW_SECONDS:
             return
         spent = self._spent()
-        if self._decisions >= _WINDOW_DECISIONS:
+        if spent - self._since >= _BUSY * (now - self._began):
             cost = (spent - self._since) / self._decisions
             self.limit = max(LEAST, min(MOST, int(self._most_wait / max(cost, 1e-6))))
         self._began, self._since, self._decisions = now, spent, 0

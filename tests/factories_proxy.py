@@ -4,7 +4,9 @@ import asyncio
 import socket
 import struct
 import threading
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 
 class Proxy:
@@ -51,7 +53,7 @@ class Proxy:
         self._thread.join(10)
         self._loop.close()
 
-    def _do(self, work: "asyncio.coroutines.Coroutine[None, None, None]") -> None:  # type: ignore[name-defined]
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _listen(self) -> None:

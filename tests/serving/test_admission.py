@@ -1,0 +1,94 @@
+"""More is asked than can be decided: the excess is told at once, the rest is decided, and nothing is left behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from serving import admission
+from serving.admission import LEAST, MOST, Admission, Overloaded
+from tests.factories_decision import body
+from tests.serving.conftest import SCORE, Client
+
+
+async def _all_at_once(client: Client, count: int) -> list[httpx.Response]:
+    transport = httpx.ASGITransport(app=client.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        headers = {"X-API-Key": client.key}
+        asked = (http.post(SCORE, json=body(f"tx{i}"), headers=headers) for i in range(count))
+        return await asyncio.gather(*asked)
+
+
+def test_the_excess_is_told_to_come_again_and_the_rest_is_decided(client: Client) -> None:
+    held = client.service._admission
+    held.limit = 5
+    answers = asyncio.run(_all_at_once(client, 40))
+    decided = [answer for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert len(decided) >= 5
+    assert refused
+    assert {answer.status_code for answer in refused} == {503}
+    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+    assert {answer.json()["type"] for answer in refused} == {"urn:fradect:problem:overloaded"}
+    assert len({answer.json()["decision_id"] for answer in decided}) == len(decided)
+    assert held._in_flight == 0
+    assert client.post(body("later")).status_code == 200
+    assert 'fradect_request_errors_total{type="overloaded"}' in client.get("/metrics").text
+
+
+def test_a_body_that_trickles_takes_nobodys_place(client: Client) -> None:
+    client.service._admission.limit = 1
+
+    async def go() -> int:
+        transport = httpx.ASGITransport(app=client.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            gate = asyncio.Event()
+
+            async def trickle() -> AsyncIterator[bytes]:
+                yield b"{"
+                await gate.wait()
+
+            headers = {"X-API-Key": client.key, "Content-Type": "application/json"}
+            slow = asyncio.ensure_future(http.post(SCORE, content=trickle(), headers=headers))
+            await asyncio.sleep(0.05)
+            status = (await http.post(SCORE, json=body("quick"), headers=headers)).status_code
+            gate.set()
+            await slow
+            return status
+
+    assert asyncio.run(go()) == 200
+
+
+@pytest.mark.parametrize(("cost", "limit"), [(0.0005, MOST), (0.001, 150), (0.002, 75), (0.1, LEAST)])
+def test_the_bound_is_half_the_budget_over_the_cost(cost: float, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(admission.time, "monotonic", lambda: now[0])
+    held = Admission(0.3, lambda: now[0])
+    for _ in range(3 * int(2 / cost)):
+        with held.held():
+            now[0] += cost * (1 + 1e-9)
+    assert abs(held.limit - limit) <= 2
+
+
+def test_an_idle_service_does_not_learn_from_what_else_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(admission.time, "monotonic", lambda: now[0])
+    held = Admission(0.3, lambda: 0.05 * now[0])
+    before = held.limit
+    for _ in range(20):
+        with held.held():
+            now[0] += 1.0
+    assert held.limit == before
+
+
+def test_an_error_gives_the_place_back() -> None:
+    held = Admission(0.3)
+    held.limit = 1
+    for _ in range(3):
+        with suppress(ValueError), held.held():
+            with pytest.raises(Overloaded):
+                held.check()
+            raise ValueError
+    held.check()
