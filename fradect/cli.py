@@ -48,6 +48,8 @@ COMMANDS: Mapping[str, Command] = {
     "drift": Command("flows.commands.drift:drift", "Compare live traffic with what the champion was trained on."),
     "skew": Command("flows.commands.skew:skew", "Recompute the features that decisions were made with, from the log."),
     "release": Command("flows.commands.release:app", "List releases, or show one: parts, metrics, verdicts."),
+    "rules": Command("flows.commands.rules:app", "Check a rulebook, and try it on the examples beside it."),
+    "lists": Command("flows.commands.lists:app", "Allow and deny lists: add, remove, show."),
     "demo": Command("flows.commands.demo:demo", "The whole story on one screen; `make demo` calls it."),
 }
 

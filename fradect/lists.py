@@ -10,7 +10,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 from fradect.errors import InvalidInput
 from fradect.events import clean_domain, clean_text
 from fradect.faults import Fault
-from fradect.modules import module_of
+from fradect.modules import MODULES, module_of
 from fradect.modules.declaration import FieldType, Module
 from fradect.types import Event, Value
 
@@ -35,6 +35,11 @@ class Entry:
     kind: str
     value: str
     until: int = FOR_EVER
+
+
+def is_known(entry: Entry) -> bool:
+    """Whether its module is one of ours, and has lists of its kind: another version may have written it."""
+    return entry.module in MODULES and entry.kind in MODULES[entry.module].lists
 
 
 def canonical(module: Module, kind: str, value: str) -> str:

@@ -13,6 +13,7 @@ from fradect.adapters.decision_reads import DecisionReads
 from fradect.adapters.keys import ApiKeys
 from fradect.adapters.ledger_reads import LedgerReads
 from fradect.adapters.ledger_sql import SqlLedger
+from fradect.adapters.lists_sql import SqlLists
 from fradect.adapters.object_stores import open_store
 from fradect.adapters.online_snapshots import OnlineSnapshots
 from fradect.adapters.outcome_feed import OutcomeFeed
@@ -73,6 +74,7 @@ class Service:
         shared = open_shared(settings.ledger_url)
         self._closers.append(shared.dispose)
         self._keys = ApiKeys(shared, settings.home / "keys")
+        self._lists = SqlLists(shared)
         self._measurements = SqlMeasurements(shared)
         self._state = open_state(settings.state_url, wait=settings.budget_ms / 1000 * FEATURES_SHARE)
         self._closers.append(self._state.close)
@@ -104,6 +106,7 @@ class Service:
 
     def start(self) -> Wired:
         """Load the champions, bring the live state up to date, begin housekeeping. Takes as long as the log's tail."""
+        self._read_lists()
         self._share()
         self._follow()
         self._show()
@@ -118,6 +121,7 @@ class Service:
             ledger_thread=ledger_thread,
             state_breaker=self._breakers[LIVE_STATE],
             batch_breaker=self._breakers[BATCH_FEATURES],
+            signals=self._lists,
         )
         return Wired(
             decider=Decider(ports, self._budget_ms, source),
@@ -143,6 +147,7 @@ class Service:
             Chore("following promotions", 1, self._follow),
             Chore("following the shared store", 20, self._share),
             Chore("verifying releases", 1200, self._champions.verify),
+            Chore("following lists", 2, self._lists.reload),
             Chore("following keys", 4, self._keys.reload),
             Chore("following IP tables", 20, self._follow_tables),
             Chore("showing measurements", 20, self._show),
@@ -151,6 +156,13 @@ class Service:
             Chore("following imports", 20, self._catch_up),
             Chore("sweeping the live state", 4, self._state.sweep),
         )
+
+    def _read_lists(self) -> None:
+        """Decisions that need the lists say that they were made without, until they can be read."""
+        try:
+            self._lists.reload()
+        except FradectError as error:
+            log.error("%s", error)
 
     def _share(self) -> None:
         """Take over what was promoted elsewhere. Without the store the home's own releases go on deciding."""

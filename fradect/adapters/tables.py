@@ -235,6 +235,25 @@ stream_attempts = sa.Table(
     sa.Column("first_seen", sa.BigInteger, nullable=False),
 )
 
+# Allow and deny lists. A row is in force from when it was added until it is removed or `until` has come; it stays.
+list_entries = sa.Table(
+    "list_entries",
+    SHARED,
+    sa.Column("id", _ROW, primary_key=True, autoincrement=True),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("module", sa.String(64), nullable=False),
+    sa.Column("list", sa.String(8), nullable=False),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("value", sa.String(256), nullable=False),
+    sa.Column("until", sa.BigInteger),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("added_at", sa.BigInteger, nullable=False),
+    sa.Column("added_by", sa.String(256), nullable=False),
+    sa.Column("removed_at", sa.BigInteger),
+    sa.Column("removed_by", sa.String(256)),
+    sa.Index("list_entries_value", "tenant_id", "module", "list", "kind", "value"),
+)
+
 
 def event_row(event: Event, seq: int | None) -> dict[str, Any]:
     """What `events` and `stream_events` hold of an event; bytes that the ledger's chain covers."""
