@@ -7,6 +7,7 @@ import msgspec
 
 from fradect import __doc__ as about
 from fradect.answer import Answer
+from serving.decisions import DecisionOut, OutcomeRequest, StandingOut
 from serving.problems import MEDIA_TYPE, TITLES, Problem
 from serving.schemas import PurchaseRequest
 
@@ -25,16 +26,33 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 # Problems each route can answer with, by status; every route can also fail unforeseen.
-_SCORE_PROBLEMS = {
+_BODY_PROBLEMS = {
     400: "The body is not valid JSON, or names a key twice",
-    401: "No valid API key",
-    403: "The key lacks the permission write:transactions",
-    404: "No such module",
     408: "The body took too long",
     413: "The body is larger than 64 KiB",
     415: "Not uncompressed application/json",
-    422: "A value is not valid, or the transaction id was used for another request",
+}
+_SCORE_PROBLEMS = {
+    **_BODY_PROBLEMS,
+    400: "The body is not valid JSON, or names a key twice; or the Idempotency-Key is not valid",
+    401: "No valid API key",
+    403: "The key lacks the permission write:transactions",
+    404: "No such module",
+    409: "The first request under the same Idempotency-Key is not answered yet; try again",
+    422: "A value is not valid, or the transaction id or the Idempotency-Key was used for another request",
     503: "The ledger does not answer, or no release decides yet; try again",
+}
+_SHOW_PROBLEMS = {
+    401: "No valid API key",
+    403: "The key lacks the permission read:risk_decisions",
+    404: "No such decision",
+    503: "The ledger does not answer; try again",
+}
+_TELL_PROBLEMS = {
+    **_BODY_PROBLEMS,
+    **_SHOW_PROBLEMS,
+    403: "The key lacks the permission write:transactions",
+    422: "A value is not valid",
 }
 _EXAMPLE = {
     "transaction": {
@@ -55,7 +73,7 @@ _EXAMPLE = {
 
 def document() -> bytes:
     """The whole description as JSON."""
-    types = (PurchaseRequest, Answer, Problem, Health, Readiness)
+    types = (PurchaseRequest, Answer, OutcomeRequest, StandingOut, DecisionOut, Problem, Health, Readiness)
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     title = (about or "").partition(":")[0]
     return msgspec.json.encode(
@@ -74,6 +92,8 @@ def document() -> bytes:
 def _paths() -> dict[str, Any]:
     return {
         "/api/v1/ecommerce/score": {"post": _score()},
+        "/api/v1/decisions/{decision_id}": {"get": _show()},
+        "/api/v1/decisions/{decision_id}/outcome": {"post": _tell()},
         "/health": {"get": _read("health", "The process answers", {200: _json("Health")})},
         "/ready": {
             "get": _read("ready", "Whether decisions are made", {200: _json("Readiness"), 503: _json("Readiness")})
@@ -84,18 +104,54 @@ def _paths() -> dict[str, Any]:
 
 
 def _score() -> dict[str, Any]:
-    answers: dict[str, Any] = {"200": _answer("The decision, durably stored", _json("Answer"))}
-    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for status, what in {**_SCORE_PROBLEMS, 500: TITLES["internal"]}.items():
-        answers[str(status)] = _answer(what, problem)
     body = {"application/json": {**_json("PurchaseRequest")["application/json"], "example": _EXAMPLE}}
     return {
         "operationId": "scorePurchase",
         "summary": "Decide one purchase. The same transaction id gives the same answer again.",
         "security": [{"apiKey": []}],
+        "parameters": [_KEY],
         "requestBody": {"required": True, "content": body},
-        "responses": answers,
+        "responses": _answers("The decision, durably stored", "Answer", _SCORE_PROBLEMS),
     }
+
+
+def _show() -> dict[str, Any]:
+    return {
+        "operationId": "showDecision",
+        "summary": "One decision: its answer as it left, and what it turned out to be.",
+        "security": [{"apiKey": []}],
+        "parameters": [_DECISION],
+        "responses": _answers("The decision", "DecisionOut", _SHOW_PROBLEMS),
+    }
+
+
+def _tell() -> dict[str, Any]:
+    return {
+        "operationId": "tellOutcome",
+        "summary": "What a decision turned out to be. Corrections are added; told again, nothing changes.",
+        "security": [{"apiKey": []}],
+        "parameters": [_DECISION],
+        "requestBody": {"required": True, "content": _json("OutcomeRequest")},
+        "responses": _answers("How the decision stands now", "StandingOut", _TELL_PROBLEMS),
+    }
+
+
+_DECISION = {"name": "decision_id", "in": "path", "required": True, "schema": {"type": "string"}}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Names this request. The same again gets the same answer, another under the same key is refused.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+
+
+def _answers(what: str, schema: str, problems: Mapping[int, str]) -> dict[str, Any]:
+    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    answers: dict[str, Any] = {"200": _answer(what, _json(schema))}
+    for status, why in sorted({**problems, 500: TITLES["internal"]}.items()):
+        answers[str(status)] = _answer(why, problem)
+    return answers
 
 
 def _read(operation: str, summary: str, contents: Mapping[int, Any]) -> dict[str, Any]:
