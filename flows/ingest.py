@@ -3,6 +3,7 @@
 from prefect import flow
 
 from flows.moments import moment
+from flows.progress import counted
 from flows.progress import stage as announced
 from flows.stage import stage
 from flows.wiring.intake import ImportReport, bring_in
@@ -13,13 +14,16 @@ def ingest(source: str, mapping: str, until: str | None = None, max_rejected: fl
     """Import a file or folder; what was imported before is skipped."""
     with announced("ingest") as result:
         report = bring_in(source, mapping, moment("until", until), max_rejected)
-        result.words = (
-            f"{report.accepted:,} of {report.rows:,} rows into {report.tenant}, {report.rejected:,} rejected"
-            + (f", {report.held_back:,} held back" if report.held_back else "")
-            if report.files > report.skipped
-            else f"all {report.skipped} files were imported before"
-        )
+        result.words = in_words(report)
     return report
+
+
+def in_words(report: ImportReport) -> str:
+    if report.files == report.skipped:
+        return f"all {report.skipped} files were imported before"
+    said = f"{report.accepted:,} of {report.rows:,} rows into {report.tenant}, {report.rejected:,} rejected"
+    said += f", {report.held_back:,} held back" if report.held_back else ""
+    return said + (f" ({counted(report.by_reason)}; see {report.quarantine})" if report.rejected else "")
 
 
 ingest_flow = flow(name="ingest", log_prints=True)(ingest)

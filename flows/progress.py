@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -101,6 +101,14 @@ def advance(done: float, total: float, words: str = "") -> None:
     show = _ADVANCE.get(None)
     if show is not None:
         show(done, total, words)
+
+
+def counted(reasons: Mapping[str, int], most: int = 5) -> str:
+    """The most frequent first."""
+    ordered = sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
+    rest = sum(count for _, count in ordered[most:])
+    words = [f"{reason} {count:,}" for reason, count in [*ordered[:most], *([("others", rest)] if rest else [])]]
+    return ", ".join(words)
 
 
 @contextmanager

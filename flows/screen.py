@@ -74,7 +74,7 @@ def imported(report: "ImportReport", json: Path | None) -> None:
     title = f"{report.files} files into tenant {report.tenant}, {report.skipped} of them imported before"
     console.print(table(title, ("", "rows"), rows))
     if report.quarantine is not None:
-        console.print(f"Rejected rows with reason and row number: {report.quarantine}")
+        console.print(f"Rejected rows with reason and row number: {report.quarantine}", soft_wrap=True)
 
 
 def candidate(shop: Workshop, release_id: str, json: Path | None) -> None:
