@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fradect.bands import Band, Thresholds
+from fradect.features.contract import Contract
 from fradect.policy import RuleEffects, combine, model_score
 from fradect.rules import Findings
-from fradect.types import Factor, Vector
+from fradect.types import Event, Factor, Vector
 from fradect.words import Words
 
 SHOWN = 6  # model factors named one by one; the others are summed
@@ -115,6 +116,13 @@ def _limit(points: int, score: int, effects: RuleEffects) -> Factor:
     elif effects.allow and score < 1000:
         text = "an allowance keeps the score below review"
     return Factor("limit", points, text, "scale")
+
+
+def unsaid(contract: Contract, event: Event) -> tuple[Factor, ...]:
+    """For no points, what the contract builds on and the event does not say; its features are unknown."""
+    fields = event.fields
+    names = [n for n in contract.requires if fields.get(n) is None and fields.get(f"{n}_token") is None]
+    return (Factor("unknown", 0, f"decided without {', '.join(names)}", "event"),) if names else ()
 
 
 def _band(band: Band) -> Factor:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fradect import rules as rulesets
-from fradect.factors import Explanation, ModelPart, factors
+from fradect.factors import Explanation, ModelPart, factors, unsaid
 from fradect.features.contract import Contract, Kind
 from fradect.features.live import Reader
 from fradect.modules import module_of
@@ -108,7 +108,7 @@ def judge(  # noqa: PLR0913  all of them are what the answer is a function of
         action=max(action, Action.REVIEW if any(what != FACTORS for what in degraded) else Action.APPROVE),
         score=score,
         probability=part.probability,
-        factors=factors(part, findings, vector, thresholds, release.words),
+        factors=factors(part, findings, vector, thresholds, release.words) + unsaid(release.contract, event),
         could_not_run=findings.could_not_run,
         degraded=degraded,
     )

@@ -63,7 +63,7 @@ class Factor:
     name: str
     points: int
     text: str
-    source: str  # "model", "rule", "scale" where the score's own limits cut it, "policy" for a band's thresholds
+    source: str  # "model", "rule"; for no points "event", "policy"; "scale" where the score's own limits cut it
     value: Value = None
 
 

@@ -24,7 +24,6 @@ from fradect.types import Event, Value
 from serving.schemas import PurchaseRequest
 from serving.typed import moment_of, typed
 
-_REQUIRED = frozenset({"currency", "customer_id"})
 _GAPS = re.compile(r"[ -]")
 # Visa, Mastercard, Mir, American Express, UnionPay, Discover.
 _ISSUED = re.compile(
@@ -94,7 +93,7 @@ def _fields(asked: PurchaseRequest, now: int) -> dict[str, Value]:
             fields[field.name] = moment_of(path, text, now)
         else:
             fields[field.name] = None if text is None else _text(path, field, text) or None
-        if fields[field.name] is None and field.name in _REQUIRED:
+        if fields[field.name] is None and field.required:
             raise Fault(Reason.MISSING, "send it", path)
     return fields
 

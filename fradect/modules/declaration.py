@@ -26,7 +26,7 @@ class Field:
     """One canonical field of an event.
 
     `protected` ones are audited for fairness and never a feature. `of`: a DOMAIN is taken from that personal field
-    before it is sealed.
+    before it is sealed. Without a `required` one nothing is decided.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Field:
     meaning: str
     protected: bool = False
     of: str | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

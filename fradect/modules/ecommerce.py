@@ -10,9 +10,9 @@ PAYMENT_METHODS = ("card", "wallet", "transfer", "cod")
 CHANNELS = ("web", "app", "call_centre")
 
 FIELDS = (
-    Field("amount", FieldType.MONEY, "amount as given, in minor units of `currency`"),
-    Field("currency", FieldType.CURRENCY, "ISO 4217 code of `amount`"),
-    Field("customer_id", FieldType.ID, "who buys"),
+    Field("amount", FieldType.MONEY, "amount as given, in minor units of `currency`", required=True),
+    Field("currency", FieldType.CURRENCY, "ISO 4217 code of `amount`", required=True),
+    Field("customer_id", FieldType.ID, "who buys", required=True),
     Field("merchant_id", FieldType.ID, "who sells: a shop or a terminal"),
     Field("device_id", FieldType.ID, "fingerprint of the device"),
     Field("card_token", FieldType.ID, "token of the card, never its number"),
