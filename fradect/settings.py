@@ -31,6 +31,7 @@ class Settings:
     online_url: str = field(repr=False)
     store_url: str | None = None
     ip_ranges: Path | None = None
+    workers: int = 1
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -45,6 +46,7 @@ class Settings:
             online_url=os.environ.get("FRADECT_ONLINE_URL") or _online_url(home),
             store_url=_store_url(),
             ip_ranges=_path("FRADECT_IP_RANGES"),
+            workers=_whole("FRADECT_WORKERS", 1, 1, 64),
         )
 
 

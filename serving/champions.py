@@ -80,6 +80,7 @@ class Champions:
     def verify(self) -> None:
         """Read again what decides, and see that it is what its name says. Call from the thread that refreshes."""
         if not self._checks.confirmed():
+            self._checks.verified.reload()
             return
         whole = {champion.release.id for champion in self._models.values() if self._is_whole(champion.release.id)}
         self._checks.verified.record(whole)

@@ -13,8 +13,10 @@ import httpx
 
 from fradect.errors import Refused, Unavailable
 from fradect.settings import PROJECT, Settings
+from serving.workers import check_shareable
 
-STOP_SECONDS = 15.0
+GRACE_SECONDS = 10  # for requests that were accepted; none takes longer, but a body may
+STOP_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,12 @@ class Running:
 
 
 def start(settings: Settings, log: Path | None = None, patience: float = 120.0) -> Running:
-    """Start `bentoml serve` with one worker and wait until it is ready.
+    """Start `bentoml serve` and wait until every worker of it is ready.
 
     `log`: where its output goes, by default where ours does. Refused when the port is taken or the service says
     that it cannot start; Unavailable when it is not ready in time. In both cases nothing is left running.
     """
+    check_shareable(settings)
     _check_port(settings)
     output: IO[bytes] | None = None
     if log is not None:
@@ -52,7 +55,7 @@ def start(settings: Settings, log: Path | None = None, patience: float = 120.0) 
     process = subprocess.Popen(command(settings), cwd=PROJECT, env=environment(settings), stdout=output, stderr=output)
     running = Running(process, f"http://{settings.host}:{settings.port}")
     try:
-        _await_ready(running, patience)
+        _await_ready(running, patience, settings.workers)
     except BaseException:
         running.stop()
         raise
@@ -65,7 +68,8 @@ def start(settings: Settings, log: Path | None = None, patience: float = 120.0) 
 def command(settings: Settings) -> list[str]:
     """What runs the service; the same line works by hand."""
     serve = [sys.executable, "-m", "bentoml", "serve", "serving.service:FradectService"]
-    return [*serve, "--host", settings.host, "--port", str(settings.port), "--api-workers", "1"]
+    stop = ["--timeout-graceful-shutdown", str(GRACE_SECONDS)]
+    return [*serve, "--host", settings.host, "--port", str(settings.port), *stop]
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -77,6 +81,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "FRADECT_STATE_URL": settings.state_url,
         "FRADECT_ONLINE_URL": settings.online_url,
         "FRADECT_STORE_URL": settings.store_url or "",
+        "FRADECT_WORKERS": str(settings.workers),
         "FRADECT_BUDGET_MS": str(settings.budget_ms),
         "FRADECT_IP_RANGES": str(settings.ip_ranges or ""),
         "BENTOML_HOME": str(settings.home / "bentoml"),
@@ -94,23 +99,27 @@ def _check_port(settings: Settings) -> None:
             raise Refused(f"port {settings.port} of {settings.host} is taken: set FRADECT_PORT to another") from error
 
 
-def _await_ready(running: Running, patience: float) -> None:
+def _await_ready(running: Running, patience: float, workers: int) -> None:
+    """Each connection finds a worker that takes any: who answers so many in a row has no worker that does not."""
     deadline = time.monotonic() + patience
-    said = "it does not answer"
-    with httpx.Client(base_url=running.url, timeout=2.0, trust_env=False) as client:
-        while time.monotonic() < deadline:
-            if running.process.poll() is not None:
-                raise Unavailable(f"the service ended with code {running.process.returncode} as it started")
-            try:
-                answer = client.get("/ready")
-            except httpx.TransportError:
-                time.sleep(0.2)
-                continue
-            state = answer.json()
-            if answer.status_code == 200:
-                return
-            said = "; ".join(state["reasons"])
-            if state["status"] == "failed":
-                raise Refused(said)
+    said, in_a_row = "it does not answer", 0
+    while time.monotonic() < deadline:
+        if running.process.poll() is not None:
+            raise Unavailable(f"the service ended with code {running.process.returncode} as it started")
+        try:
+            answer = httpx.get(f"{running.url}/ready", timeout=2.0, trust_env=False)
+        except httpx.TransportError:
+            in_a_row = 0
             time.sleep(0.2)
+            continue
+        if answer.status_code == 200:
+            in_a_row += 1
+            if in_a_row > 3 * (workers - 1):
+                return
+            continue
+        in_a_row, state = 0, answer.json()
+        said = "; ".join(state["reasons"])
+        if state["status"] == "failed":
+            raise Refused(said)
+        time.sleep(0.2)
     raise Unavailable(f"the service was not ready within {patience:.0f} s: {said}")

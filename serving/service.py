@@ -1,24 +1,38 @@
-"""BentoML's door: one worker that holds the application, and stays alive to say why when there is none."""
+"""BentoML's door: workers that hold the application each, and stay alive to say why when there is none."""
 
 import logging
 import threading
 
 import bentoml
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fradect.errors import FradectError
 from fradect.settings import Settings
 from serving import logs
 from serving.app import Front, create
 from serving.wiring import Service
+from serving.workers import Worker
 
 log = logging.getLogger("serving.service")
+settings = Settings.from_env()
 front = Front()
+
+
+class Straight:
+    """Requests of the interface go to the application as they come: BentoML's way there costs as much as a decision."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_ours = scope["type"] == "http" and scope["path"].startswith("/api/")
+        await (front if is_ours else self._app)(scope, receive, send)
 
 
 # A tracer's middleware and the access log cost more than a whole decision; BentoML's metrics label raw paths.
 @bentoml.service(
     name="fradect",
-    workers=1,
+    workers=settings.workers,
     traffic={"timeout": 60},
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
@@ -33,6 +47,8 @@ class FradectService:
         self._service: Service | None = None
         self._opening = threading.Thread(target=self._open, name="opening", daemon=True)
         self._opening.start()
+        if settings.workers > 1:
+            self._opening.join()  # the others take what comes meanwhile
 
     async def __is_ready__(self) -> bool:
         return front.app is not None
@@ -46,10 +62,14 @@ class FradectService:
 
     def _open(self) -> None:
         try:
-            self._service = Service(Settings.from_env())
+            worker = Worker(bentoml.server_context.worker_index or 1, settings.workers)
+            self._service = Service(settings, worker)
             front.app = create(self._service.start())
         except FradectError as error:
             front.fail(str(error))
         except Exception as error:  # whatever it is, the worker stays and says so
             log.exception("the service does not start")
             front.fail(f"{type(error).__name__}; see the log")
+
+
+FradectService.add_asgi_middleware(Straight)  # type: ignore[attr-defined]  # the decorator made a Service of it

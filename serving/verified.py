@@ -24,6 +24,7 @@ class Verified:
     def record(self, release_ids: Iterable[str]) -> None:
         """These are verified now; others than these are forgotten after their time."""
         now = self._now()
+        self.reload()
         kept = {name: at for name, at in self._at.items() if now - at < 4 * TRUSTED_SECONDS}
         self._at = kept | dict.fromkeys(release_ids, now)
         staging = self._path.with_name(f".{self._path.name}.new")
@@ -32,6 +33,10 @@ class Verified:
             staging.replace(self._path)
         except OSError as error:
             log.warning("%s cannot be written: %s", self._path, error.strerror)
+
+    def reload(self) -> None:
+        """What another worker has verified counts here as well."""
+        self._at = _read(self._path)
 
     def age(self, release_id: str) -> float:
         """Seconds; none for a release that is new here. A clock that was set back makes nothing older."""

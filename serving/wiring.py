@@ -43,6 +43,7 @@ from serving.openapi import document
 from serving.routes import Wired
 from serving.trial import Trials
 from serving.verified import Verified
+from serving.workers import ALONE, Worker, check_shareable, one_at_a_time
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,10 @@ class Follower(Protocol):
 class Service:
     """Every adapter of a running service, and what is done with them beside answering."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, worker: Worker = ALONE) -> None:
         """Refused when another process has the ledger; the release and the live state come with `start`."""
+        check_shareable(settings)
+        self._worker = worker
         self._home = settings.home
         self._online_url = settings.online_url
         self._state_url = settings.state_url
@@ -95,7 +98,10 @@ class Service:
         self._ip_tables = IpTables(self._kept_table, settings.ip_ranges)
         self._shared = shared_home(settings)
         self._behind = ""
-        checks = Checks(Trials(), Verified(settings.home / "verified.json"), lambda: not self._behind)
+        worker = self._worker
+        checks = Checks(
+            Trials(), Verified(settings.home / "verified.json"), lambda: worker.is_first and not self._behind
+        )
         self._champions = Champions(ReleasesFolder(settings.home), self._batch_of, self._prepare, checks)
         self._threads = OwnThread("live state"), OwnThread("feature store"), OwnThread("ledger")
         self._past_thread = OwnThread("past decisions")
@@ -143,19 +149,22 @@ class Service:
             self._closers.pop()()
 
     def _chores(self) -> tuple[Chore, ...]:
-        return (
+        everybody = (
             Chore("following promotions", 1, self._follow),
-            Chore("following the shared store", 20, self._share),
             Chore("verifying releases", 1200, self._champions.verify),
             Chore("following lists", 2, self._lists.reload),
             Chore("following keys", 4, self._keys.reload),
             Chore("following IP tables", 20, self._follow_tables),
             Chore("showing measurements", 20, self._show),
+        )
+        one_is_enough = (
+            Chore("following the shared store", 20, self._share),
             Chore("reconciling", 4, self._reconcile),
             Chore("handing outcomes on", 4, self._hand_on),
             Chore("following imports", 20, self._catch_up),
             Chore("sweeping the live state", 4, self._state.sweep),
         )
+        return (*everybody, *one_is_enough) if self._worker.is_first else everybody
 
     def _read_lists(self) -> None:
         """Decisions that need the lists say that they were made without, until they can be read."""
@@ -168,12 +177,15 @@ class Service:
         """Take over what was promoted elsewhere. Without the store the home's own releases go on deciding."""
         said, self._behind = self._behind, ""
         try:
-            if self._shared is not None:
+            if self._shared is not None and self._worker.is_first:
                 self._shared.follow()
         except FradectError as error:
             self._behind = f"the shared store: {error}"
             if self._behind != said:
                 log.warning(self._behind)
+
+    def _is_confirmed(self) -> bool:
+        return self._worker.is_first and not self._behind
 
     def _follow(self) -> None:
         if self._champions.refresh():
@@ -215,6 +227,10 @@ class Service:
     def _prepare(self, release: Loaded, tenant_id: str) -> None:
         """Before a release decides for a tenant: the live state as it reads it, as log and ledger have it; the tenant's
         IP ranges, and a key to call with."""
+        with one_at_a_time(self._home):
+            self._prepare_alone(release, tenant_id)
+
+    def _prepare_alone(self, release: Loaded, tenant_id: str) -> None:
         module = release.module.name
         self._ip_tables.refresh([(module, tenant_id)])
         prepared = self._upkeep.prepare(tenant_id, release.reader.layout)
@@ -222,6 +238,7 @@ class Service:
             log.info("live state of %s for %s: %s", module, tenant_id, prepared.rebuilt)
         if prepared.repaired:
             log.warning("live state of %s for %s: %s", module, tenant_id, prepared.repaired)
+        self._keys.reload()
         key_file = self._keys.first(tenant_id, now_micros())
         if key_file is not None:
             log.info("the API key of tenant %s is in %s", tenant_id, key_file)

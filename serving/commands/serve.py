@@ -1,6 +1,7 @@
 """`fradect serve`."""
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -14,6 +15,9 @@ from serving.launch import start
 
 def serve(
     log: Annotated[Path | None, typer.Option(help="Where the service's log lines go; default: the terminal.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that decide; several need PostgreSQL and Redis.")
+    ] = None,
 ) -> None:
     """Start the scoring service and keep it running until interrupted.
 
@@ -22,6 +26,7 @@ def serve(
     """
     signal.signal(signal.SIGTERM, _interrupt)
     settings, console = Settings.from_env(), Console(stderr=True)
+    settings = settings if workers is None else replace(settings, workers=workers)
     if settings.store_url is None and not any((settings.home / "releases" / "champions").glob("*/*.json")):
         console.print("No release is champion yet: `fradect pipeline` makes one; waiting for it.")
     running = start(settings, log)
