@@ -22,11 +22,15 @@ _AT_ONCE = 1_000
 
 
 class Waiting(NamedTuple):
-    """An arrival whose event is not known to be stored; `since`: when it arrived, by the state's own clock."""
+    """An arrival that is not known to be stored: an event, or, by its `kind`, an outcome of that event.
+
+    `since`: when it arrived, by the state's own clock.
+    """
 
     seq: int
     event_id: str
     since: int
+    kind: str = ""
 
 
 class Arrivals(Protocol):
@@ -48,7 +52,7 @@ class Arrivals(Protocol):
         """Which of them have arrived."""
         ...
 
-    def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None: ...
+    def withdraw_id(self, tenant_id: str, module: str, event_id: str, kind: str = "") -> None: ...
 
     def apply(self, event: Event, seq: int | None = None) -> int:
         """Append under the number, or a new one; idempotent by event id, whose number is returned."""
@@ -70,6 +74,10 @@ class Stored(Protocol):
 
     def decided(self, tenant_id: str, module: str, event_ids: Sequence[str]) -> set[str]:
         """Which of them are stored, with a number or without."""
+        ...
+
+    def told(self, tenant_id: str, module: str, event_ids: Sequence[str]) -> set[tuple[str, str]]:
+        """Event and kind of their outcomes that are stored under a number."""
         ...
 
     def find(self, tenant_id: str, module: str, event_ids: Sequence[str]) -> Mapping[str, Placed]:
@@ -119,9 +127,8 @@ class Reconciler:
         scope = (tenant_id, module)
         placed = self._place(scope)
         waiting = self._state.unconfirmed(*scope)
-        decided = self._stored.decided(*scope, [one.event_id for one in waiting])
+        undecided = self._undecided(scope, waiting)
         late = self._state.now() - grace
-        undecided = [one for one in waiting if one.event_id not in decided]
         gone = [one for one in undecided if one.since <= late]
         self._withdraw(scope, gone)
         applied = self._revive(scope)
@@ -129,6 +136,13 @@ class Reconciler:
         left = [one for one in waiting if one not in gone]
         applied += self._confirm(scope, left, min(pending, default=None))
         return Repaired(len(gone), applied, placed, len(undecided) - len(gone))
+
+    def _undecided(self, scope: tuple[str, str], waiting: Sequence[Waiting]) -> list[Waiting]:
+        events = [one.event_id for one in waiting if not one.kind]
+        about = [one.event_id for one in waiting if one.kind]
+        stored = {(event_id, "") for event_id in self._stored.decided(*scope, events)}
+        stored |= self._stored.told(*scope, about) if about else set()
+        return [one for one in waiting if (one.event_id, one.kind) not in stored]
 
     def _place(self, scope: tuple[str, str]) -> int:
         """Events that were decided without the live state take their numbers now."""
@@ -141,8 +155,9 @@ class Reconciler:
         given_up = self._given_up.setdefault(scope, {})
         now = self._state.now() if gone else 0
         for one in gone:
-            self._state.withdraw_id(*scope, one.event_id)
-            given_up[one.event_id] = now
+            self._state.withdraw_id(*scope, one.event_id, one.kind)
+            if not one.kind:  # who stores an outcome tells it once more
+                given_up[one.event_id] = now
 
     def _revive(self, scope: tuple[str, str]) -> int:
         """What was given up and is stored after all."""
@@ -164,7 +179,7 @@ class Reconciler:
         stored: Iterable[tuple[int, Event]] = self._stored.events_after(*scope, confirmed)
         if pending is not None:
             stored = takewhile(lambda one: one[0] < pending, stored)
-        here = {one.event_id for one in waiting}
+        here = {one.event_id for one in waiting if not one.kind}
         applied, last = 0, max((one.seq for one in waiting), default=confirmed)
         coming = iter(stored)
         while page := list(islice(coming, _AT_ONCE)):

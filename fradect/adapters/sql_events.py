@@ -59,6 +59,13 @@ class SqlEvents:
                 found |= {row.event_id for row in _all(engine, wanted)}
         return found
 
+    def told(self, tenant_id: str, module: str, event_ids: Sequence[str]) -> set[tuple[str, str]]:
+        """Event and kind of their outcomes that are stored under a number."""
+        c = outcomes.c
+        mine = sa.select(c.event_id, c.kind).where(c.tenant_id == tenant_id, c.module == module, c.number.is_not(None))
+        rows = [row for some in _chunks(event_ids) for row in _all(self._shared, mine.where(c.event_id.in_(some)))]
+        return {(row.event_id, row.kind) for row in rows}
+
     def events_after(self, tenant_id: str, module: str, seq: int) -> Iterator[tuple[int, Event]]:
         """Stored events with a higher number, in order of numbers."""
         return ((found.seq, found.event) for found in self.numbered(tenant_id, module, seq, seq))

@@ -18,7 +18,7 @@ _BYTES = (
     "entity = ? UNION ALL SELECT key, length(tiles) + length(outcomes) + length(matured) FROM settled WHERE scope = ? "
     "AND entity = ?) GROUP BY key"
 )
-_LEARNT = "(kind TEXT NOT NULL, event_id BLOB NOT NULL, time INTEGER NOT NULL)"
+_LEARNT = "(kind TEXT NOT NULL, event_id BLOB NOT NULL, time INTEGER NOT NULL, number INTEGER NOT NULL)"
 
 
 class Care:
@@ -88,7 +88,7 @@ class Care:
                     self._file.replace(scope, entity, key, settled)
                     swept += 1
             swept += self._forget(scope, "markers", newest - KEPT, f"AND seq <= {confirmed:d}")
-            return swept + self._forget(scope, "learnt", newest - KEPT, "")
+            return swept + self._forget(scope, "learnt", newest - KEPT, f"AND number <= {confirmed:d}")
 
     def _next(self, scope: Scope) -> list[tuple[str, bytes, Held]]:
         after = self._at.get((scope.id, "held"), ("", b""))

@@ -2,7 +2,8 @@
 
 `held` and `settled` have a row for each entity's key, in the bytes of fradect/features/held.py: what arrivals append to
 apart from the rest, which may be long and is written seldom. `markers` knows events by id, and `waiting` those of them
-that are not confirmed, with their keys. `learnt` knows outcomes by kind and event.
+that are not confirmed, with their keys. `learnt` knows outcomes by kind and event; those that got their number here and
+are not known to be stored are in `waiting` too, which says their kind.
 """
 
 import sqlite3
@@ -12,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fradect.adapters.state_parts import PARTS, Draft, numbered, pack_keys, raw
+from fradect.adapters.state_parts import PARTS, Draft, numbered, pack_keys, raw, unpack_keys
 from fradect.errors import Refused, Unavailable
-from fradect.features.held import Held
+from fradect.features.held import Held, withdrawn
 from fradect.features.layout import EntityLayout, Layout
 
 _KEY = "scope INTEGER NOT NULL, entity TEXT NOT NULL, key BLOB NOT NULL"
@@ -43,9 +44,9 @@ _TABLES = {
     "settled": parts_table(SETTLED),
     "markers": MARKERS,
     "waiting": "(scope INTEGER NOT NULL, seq INTEGER NOT NULL, event_id BLOB NOT NULL, since INTEGER NOT NULL, "
-    "keys BLOB NOT NULL, PRIMARY KEY (scope, seq)) WITHOUT ROWID",
+    "keys BLOB NOT NULL, kind TEXT NOT NULL, PRIMARY KEY (scope, seq)) WITHOUT ROWID",
     "learnt": "(scope INTEGER NOT NULL, kind TEXT NOT NULL, event_id BLOB NOT NULL, time INTEGER NOT NULL, "
-    "PRIMARY KEY (scope, event_id, kind)) WITHOUT ROWID",
+    "number INTEGER NOT NULL, PRIMARY KEY (scope, event_id, kind)) WITHOUT ROWID",
 }
 _LASTING = ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "wal_autocheckpoint=8000")
 _PASSING = ("page_size=16384", "journal_mode=MEMORY", "synchronous=OFF", "cache_size=-262144", "locking_mode=EXCLUSIVE")
@@ -62,6 +63,8 @@ _SETTLEDS = tuple(" UNION ALL ".join([_SETTLED_OF] * n) for n in range(_MOST_ENT
 _OF_KEY = "WHERE scope = ? AND entity = ? AND key = ?"
 _SELECT_HELD = f"SELECT rows, fresh FROM held {_OF_KEY}"  # noqa: S608
 _SELECT_SETTLED = f"SELECT tiles, outcomes, matured FROM settled {_OF_KEY}"  # noqa: S608
+_EVENT = "markers WHERE scope = ?1 AND event_id = ?2 AND ?3 = ''"
+_OUTCOME = "learnt WHERE scope = ?1 AND event_id = ?2 AND kind = ?3"
 _NUMBER = (
     "UPDATE scopes SET last_seq = last_seq + 1, newest = max(newest, ?1) WHERE id = ?2 AND digest = ?3 AND NOT EXISTS "
     "(SELECT 1 FROM markers WHERE scope = ?2 AND event_id = ?4) RETURNING last_seq, newest, confirmed_seq"
@@ -227,15 +230,23 @@ class StateFile:
 
     def wait(self, scope: Scope, seq: int, event_id: str, since: int, made: Sequence[Draft]) -> None:
         self.db.execute(
-            "INSERT INTO waiting VALUES (?, ?, ?, ?, ?)", (scope.id, seq, raw(event_id), since, pack_keys(made))
+            "INSERT INTO waiting VALUES (?, ?, ?, ?, ?, '')", (scope.id, seq, raw(event_id), since, pack_keys(made))
         )
 
-    def learn(self, scope: Scope, entity: str, key: bytes, rows: bytes) -> None:
-        self.db.execute(
-            "INSERT INTO settled (scope, entity, key, outcomes) VALUES (?, ?, ?, ?) ON CONFLICT (scope, entity, key) "
-            "DO UPDATE SET outcomes = CAST(outcomes || excluded.outcomes AS BLOB)",
-            (scope.id, entity, key, rows),
-        )
+    def withdraw(self, scope: Scope, event_id: str, kind: str) -> None:
+        """Undo an arrival that waits."""
+        number, known = ("number", _OUTCOME) if kind else ("seq", _EVENT)
+        waits = f"DELETE FROM waiting WHERE scope = ?1 AND seq = (SELECT {number} FROM {known}) RETURNING seq, keys"  # noqa: S608
+        about = (scope.id, raw(event_id), kind)
+        found = self.db.execute(waits, about).fetchone()
+        if found is not None:
+            self.db.execute(f"DELETE FROM {known}", about)  # noqa: S608
+            self.take_out(scope, *found)
+
+    def take_out(self, scope: Scope, seq: int, keys: bytes) -> None:
+        """Of the keys whatever has this number and is not folded."""
+        for entity, key in unpack_keys(keys):
+            self.replace(scope, entity, key, withdrawn(scope.entities[entity], self.held(scope, entity, key), seq))
 
     def clear(self, scope_id: int) -> None:
         for table in _TABLES.keys() - {"scopes"}:

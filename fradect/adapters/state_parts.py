@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from fradect.errors import Conflict, InvalidInput, Unavailable
-from fradect.features.held import Held, records
+from fradect.features.held import Held, Learnt, key_of, outcome_rows, records
 from fradect.features.layout import EntityLayout, Layout
 from fradect.types import DAY, Event
 
@@ -42,7 +42,7 @@ class Mark:
 
 
 class Draft(NamedTuple):
-    """What an event adds to one entity's key; its number is still to be written into the row."""
+    """What an event or an outcome adds to one entity's key; a number that it has not yet is written into it later."""
 
     entity: EntityLayout
     key: bytes
@@ -82,13 +82,13 @@ class Filling:
     """All that a rebuilt scope holds. Its numbers go on after `mark.last_seq`, or where they had come to.
 
     `held`: entity, key and bytes, each key once. `markers`: id, number and time of events that may still be repeated;
-    `learnt`: kind, event's id and time of outcomes that may be.
+    `learnt`: kind, event's id, time and number of outcomes that may be.
     """
 
     mark: Mark
     held: Iterable[tuple[str, bytes, Held]]
     markers: Iterable[tuple[bytes, int, int]]
-    learnt: Iterable[tuple[str, bytes, int]]
+    learnt: Iterable[tuple[str, bytes, int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,16 @@ def text(data: bytes) -> str:
 def drafts(layout: Layout, event: Event) -> list[Draft]:
     """One for each entity that the event names."""
     return [Draft(entity, raw(key), row) for entity, key, row in records(layout, event, 0)]
+
+
+def told(layout: Layout, learnt: Learnt, number: int = 0) -> list[Draft]:
+    """One for each entity whose windows look at the outcome, with all its rows, under `number` if it brings none."""
+    made = []
+    for entity in layout.sourced:
+        key = key_of(entity, learnt.event)
+        if key is not None and (rows := outcome_rows(entity, learnt, number)):
+            made.append(Draft(entity, raw(key), rows))
+    return made
 
 
 def numbered(row: bytes, seq: bytes) -> bytes:

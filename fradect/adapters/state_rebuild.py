@@ -36,7 +36,7 @@ class Refillable(Protocol):
 
     def apply(self, event: Event, seq: int | None = None) -> int: ...
 
-    def learn(self, outcomes: list[Learnt]) -> None: ...
+    def learn(self, outcomes: list[Learnt]) -> list[int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +196,13 @@ class _Work:
         )
         yield from _rows_of(asked)
 
-    def _learnt(self) -> Iterator[tuple[str, bytes, int]]:
+    def _learnt(self) -> Iterator[tuple[str, bytes, int, int]]:
         if self._log.outcomes is None:
             return
         asked = self._duck.execute(
-            f"SELECT kind, encode(event_id), greatest(epoch_us(event_time), epoch_us(known_at)) AS since "
-            f"FROM {self._log.outcomes} WHERE {self._number} <= {self._until} AND since > {self._newest - KEPT}"
+            f"SELECT kind, encode(event_id), greatest(epoch_us(event_time), epoch_us(known_at)) AS since, "
+            f"{self._number} FROM {self._log.outcomes} WHERE {self._number} <= {self._until} "
+            f"AND since > {self._newest - KEPT}"
         )
         yield from _rows_of(asked)
 

@@ -2,7 +2,7 @@
 
     (nothing)                       the scope: its layout, its marks, and the generation <g> that counts
     :<g>:m:<event id>               a marker: number, time, newest time by then, fingerprint; for 8 days
-    :<g>:l:<kind>:<event id>        an outcome is known; for 8 days
+    :<g>:l:<kind>:<event id>        an outcome is known: its number; for 8 days
     :<g>:w                          arrivals that are not confirmed, by number, with their keys (a sorted set)
     :<g>:<part>:<entity>:<key>      a part of what is held: r(ows), f(resh), t(iles), o(utcomes), a (matured)
 
@@ -11,7 +11,6 @@ What is written lives as long as a window can reach it. A rebuild fills the next
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 
 from fradect.adapters import state_scripts as scripts
@@ -30,11 +29,12 @@ from fradect.adapters.state_parts import (
     rebuilding,
     superseded,
     text,
+    told,
     unpack_keys,
 )
 from fradect.adapters.state_redis_care import RedisCare
 from fradect.errors import Unavailable
-from fradect.features.held import SETTLE_FROM, Held, Learnt, is_due, key_of, outcome_rows
+from fradect.features.held import SETTLE_FROM, Held, Learnt, is_due, key_of
 from fradect.features.layout import Layout
 from fradect.ports import Arrival, Errand
 from fradect.reconcile import Waiting
@@ -85,8 +85,8 @@ class RedisState:
     def withdraw(self, event: Event) -> None:
         self.withdraw_id(event.tenant_id, event.module, event.event_id)
 
-    def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None:
-        self._on(tenant_id, module, lambda scope: self._withdraw(scope, event_id))
+    def withdraw_id(self, tenant_id: str, module: str, event_id: str, kind: str = "") -> None:
+        self._on(tenant_id, module, lambda scope: self._withdraw(scope, event_id, kind))
 
     def apply(self, event: Event, seq: int | None = None) -> int:
         return self._on(event.tenant_id, event.module, lambda scope: self._apply(scope, event, seq))
@@ -97,9 +97,11 @@ class RedisState:
             numbers += self._apply_some(events[start : start + _AT_ONCE])
         return numbers
 
-    def learn(self, outcomes: Sequence[Learnt]) -> None:
+    def learn(self, outcomes: Sequence[Learnt]) -> list[int]:
+        numbers: list[int] = []
         for start in range(0, len(outcomes), _AT_ONCE):
-            self._learn_some(outcomes[start : start + _AT_ONCE])
+            numbers += self._learn_some(outcomes[start : start + _AT_ONCE])
+        return numbers
 
     def reserve(self, tenant_id: str, module: str, count: int, at_least: int = 0) -> int:
         last = self._link.run(scripts.RESERVE, [hash_of(tenant_id, module)], [count, at_least])
@@ -231,17 +233,19 @@ class RedisState:
                 held = Held(**{part: next(coming) or b"" for part, _ in scope.heads[draft.entity.entity]})
                 self._settle_due(scope, [draft], {draft.entity.entity: held}, (mark.newest, mark.confirmed_seq))
 
-    def _learn_some(self, outcomes: Sequence[Learnt]) -> None:
-        for tenant_id, module in {(one.event.tenant_id, one.event.module) for one in outcomes}:
-            mine = [one for one in outcomes if (one.event.tenant_id, one.event.module) == (tenant_id, module)]
-            self._on(tenant_id, module, partial(self._learn_all, outcomes=mine))
+    def _learn_some(self, outcomes: Sequence[Learnt]) -> list[int]:
+        """In one round trip, as `_apply_some`."""
+        if len({(one.event.tenant_id, one.event.module) for one in outcomes}) > 1:
+            return [number for one in outcomes for number in self._learn_some([one])]
+        about = outcomes[0].event
+        return self._on(about.tenant_id, about.module, lambda scope: self._learn_all(scope, outcomes))
 
-    def _learn_all(self, scope: RedisScope, outcomes: Sequence[Learnt]) -> None:
-        for answer in self._link.run_many(scripts.LEARN, [_learning(scope, learnt) for learnt in outcomes]):
-            self._link.checked(answer, scope)
+    def _learn_all(self, scope: RedisScope, outcomes: Sequence[Learnt]) -> list[int]:
+        answers = self._link.run_many(scripts.LEARN, [_learning(scope, learnt) for learnt in outcomes])
+        return [int(self._link.checked(answer, scope)[1]) for answer in answers]
 
-    def _withdraw(self, scope: RedisScope, event_id: str) -> None:
-        marker = scope.marker(event_id)
+    def _withdraw(self, scope: RedisScope, event_id: str, kind: str) -> None:
+        marker = scope.learnt(kind, event_id) if kind else scope.marker(event_id)
         with self._link.trouble():
             known = self._link.client.get(marker)
             if known is None:
@@ -250,21 +254,21 @@ class RedisState:
             waiting = self._link.client.zrangebyscore(scope.waiting, seq, seq)
         if not waiting:
             return  # it is confirmed
-        _, _, packed = unpack_waiting(waiting[0])
+        packed = unpack_waiting(waiting[0])[-1]
         keys: list[Bytes] = [scope.hash, marker, scope.waiting]
         widths: list[Bytes] = []
         for entity, key in unpack_keys(packed):
             for part, head in scope.heads[entity]:
-                if part in _APPENDED:
+                if part in (("outcomes",) if kind else _APPENDED):
                     keys.append(head + key)
-                    widths.append(8 * scope.entities[entity].width)
+                    widths.append(32 if kind else 8 * scope.entities[entity].width)
         self._link.checked(self._link.run(scripts.WITHDRAW, keys, [*scope.guard, seq, *widths]), scope)
 
     def _waiting(self, scope: RedisScope) -> list[Waiting]:
         with self._link.trouble():
             rows = self._link.client.zrange(scope.waiting, 0, -1, withscores=True)
         unpacked = [(int(seq), *unpack_waiting(member)) for member, seq in rows]
-        return [Waiting(seq, event_id, since) for seq, since, event_id, _ in unpacked]
+        return [Waiting(seq, event_id, since, kind) for seq, since, kind, event_id, _ in unpacked]
 
     def _confirm(self, scope: RedisScope, seq: int, waiting: int | str) -> bool:
         answer = self._link.run(scripts.CONFIRM, [scope.hash, scope.waiting], [*scope.guard, seq, waiting])
@@ -298,14 +302,12 @@ def _arrival(scope: RedisScope, event: Event, made: Sequence[Draft], seq: int | 
 
 
 def _learning(scope: RedisScope, learnt: Learnt) -> Call:
-    keys: list[Bytes] = [scope.hash, scope.learnt(learnt.kind, learnt.event.event_id)]
-    arguments: list[Bytes] = [*scope.guard, scope.remembers, scope.lasts]
-    for entity in scope.layout.entities:
-        rows, key = outcome_rows(entity, learnt), key_of(entity, learnt.event)
-        if rows and key is not None:
-            keys.append(dict(scope.heads[entity.entity])["outcomes"] + raw(key))
-            arguments.append(rows)
-    return keys, arguments
+    event_id, number = learnt.event.event_id, "" if learnt.number is None else learnt.number
+    made = told(scope.layout, learnt)
+    keys: list[Bytes] = [scope.hash, scope.learnt(learnt.kind, event_id), scope.waiting]
+    keys += [dict(scope.heads[entity.entity])["outcomes"] + key for entity, key, _ in made]
+    waiting = pack_waiting(event_id, made, learnt.kind)
+    return keys, [*scope.guard, number, scope.remembers, scope.lasts, waiting, *(rows for _, _, rows in made)]
 
 
 def read_keys(scope: RedisScope, made: Sequence[Draft]) -> list[bytes]:
@@ -320,15 +322,15 @@ def _seen(scope: RedisScope, made: Sequence[Draft], found: Sequence[bytes | None
     return seen
 
 
-def pack_waiting(event_id: str, made: Sequence[Draft]) -> bytes:
-    """What waits of an arrival; the script puts since when before it."""
+def pack_waiting(event_id: str, made: Sequence[Draft], kind: str = "") -> bytes:
+    """What waits of an event, or of an outcome of it; the script puts since when before it."""
     name = raw(event_id)
-    return b"%d:%b%b" % (len(name), name, pack_keys(made))
+    return b"%b%d:%b%b" % (f"{kind} ".encode() if kind else b"", len(name), name, pack_keys(made))
 
 
-def unpack_waiting(member: bytes) -> tuple[int, str, bytes]:
-    """Since when, the event's id, and its keys as they were packed."""
+def unpack_waiting(member: bytes) -> tuple[int, str, str, bytes]:
+    """Since when, the outcome's kind, the event's id, and the keys as they were packed."""
     end = member.index(b":", 8)
-    start = end + 1
-    after = start + int(member[8:end])
-    return int.from_bytes(member[:8], "little"), text(member[start:after]), member[after:]
+    kind, _, length = member[8:end].rpartition(b" ")
+    after = end + 1 + int(length)
+    return int.from_bytes(member[:8], "little"), kind.decode(), text(member[end + 1 : after]), member[after:]

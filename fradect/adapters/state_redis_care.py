@@ -122,8 +122,9 @@ class RedisCare:
         for event_id, seq, time in filling.markers:
             value = b"".join(number.to_bytes(8, "little", signed=True) for number in (seq, time, time))
             yield ("SET", scope.prefix + b"m:" + event_id, value, "PX", scope.remembers)
-        for kind, event_id, _ in filling.learnt:
-            yield ("SET", b"%bl:%b:%b" % (scope.prefix, kind.encode(), event_id), b"", "PX", scope.remembers)
+        for kind, event_id, _, own in filling.learnt:
+            name = b"%bl:%b:%b" % (scope.prefix, kind.encode(), event_id)
+            yield ("SET", name, own.to_bytes(8, "little"), "PX", scope.remembers)
 
     def _found(self, scope: RedisScope) -> Iterator[tuple[str, bytes, Held]]:
         """Every key with what it holds, a page at a time, in no order."""

@@ -13,6 +13,19 @@ end
 if scope[1] ~= ARGV[1] or scope[2] ~= ARGV[2] then return {'moved'} end
 """
 
+_TAKE_OUT = """
+local function take_out(key, number, wide)
+  local rows = redis.call('GET', key) or ''
+  local left = rows
+  for at = #rows - wide, 0, -wide do
+    if string.sub(rows, at + 9, at + 16) == number then
+      left = string.sub(left, 1, at) .. string.sub(left, at + wide + 1)
+    end
+  end
+  if left == '' then redis.call('DEL', key) elseif left ~= rows then redis.call('SET', key, left, 'KEEPTTL') end
+end
+"""
+
 # KEYS: scope, marker, waiting, then those to append to, then those to read. ARGV: gen, digest, number or '', event
 # time as text and as bytes, fingerprint, what waits, time to live of a marker and of a key, how many to append to,
 # their rows without time and number. A new event's answer: number, time, newest time, confirmed number, what was read,
@@ -66,9 +79,10 @@ return {'new', seq, time, newest, tonumber(scope[5]), seen, lengths}
 """
 )
 
-# KEYS: scope, marker, waiting, those to take the row from. ARGV: gen, digest, number, width of each one's rows.
+# KEYS: scope, marker, waiting, those to take rows from. ARGV: gen, digest, number, width of each one's rows.
 WITHDRAW = (
     _GUARD
+    + _TAKE_OUT
     + """
 local number = struct.pack('<i8', tonumber(ARGV[3]))
 local known = redis.call('GET', KEYS[2])
@@ -76,29 +90,56 @@ if not known or string.sub(known, 1, 8) ~= number then return {'gone'} end
 if redis.call('ZREMRANGEBYSCORE', KEYS[3], ARGV[3], ARGV[3]) == 0 then return {'gone'} end
 redis.call('DEL', KEYS[2])
 for i = 4, #KEYS do
-  local rows, wide = redis.call('GET', KEYS[i]) or '', tonumber(ARGV[i])
-  for at = #rows - wide, 0, -wide do
-    if string.sub(rows, at + 9, at + 16) == number then
-      local left = string.sub(rows, 1, at) .. string.sub(rows, at + wide + 1)
-      if left == '' then redis.call('DEL', KEYS[i]) else redis.call('SET', KEYS[i], left, 'KEEPTTL') end
-      break
-    end
-  end
+  take_out(KEYS[i], number, tonumber(ARGV[i]))
 end
 return {'done'}
 """
 )
 
-# KEYS: scope, marker, those to append to. ARGV: gen, digest, time to live of the marker and of a key, rows.
+# KEYS: scope, marker, waiting, those to append to. ARGV: gen, digest, number or '', time to live of the marker and of a
+# key, what waits, rows (under their number, if it is given). What comes with a number is stored: it waits no more, and
+# if it was stored as something else than it was learnt as, what is stored counts. Answer: whether it was known, and the
+# number. A marker of an older version has none, and gets it when it is asked for.
 LEARN = (
     _GUARD
+    + _TAKE_OUT
     + """
-if not redis.call('SET', KEYS[2], '', 'NX', 'PX', ARGV[3]) then return {'known'} end
-for i = 3, #KEYS do
-  redis.call('APPEND', KEYS[i], ARGV[i + 2])
-  redis.call('PEXPIRE', KEYS[i], ARGV[4])
+local given, known = tonumber(ARGV[3]), redis.call('GET', KEYS[2])
+if known then
+  local first = #known == 8 and struct.unpack('<i8', known) or 0
+  if not given and first == 0 then
+    first = redis.call('HINCRBY', KEYS[1], 'last', 1)
+    redis.call('SET', KEYS[2], struct.pack('<i8', first), 'KEEPTTL')
+  end
+  if not given then return {'known', first} end
+  if first == 0 or redis.call('ZREMRANGEBYSCORE', KEYS[3], first, first) == 0 then return {'known', given} end
+  local same = true
+  for i = 4, #KEYS do
+    same = same and string.find(redis.call('GET', KEYS[i]) or '', ARGV[i + 3], 1, true)
+  end
+  if same then return {'known', given} end
+  for i = 4, #KEYS do take_out(KEYS[i], known, 32) end
 end
-return {'new'}
+local seq = given or redis.call('HINCRBY', KEYS[1], 'last', 1)
+local number = struct.pack('<i8', seq)
+redis.call('SET', KEYS[2], number, 'PX', ARGV[4])
+for i = 4, #KEYS do
+  local rows = ARGV[i + 3]
+  if not given then
+    rows = ''
+    for at = 1, #ARGV[i + 3], 32 do
+      rows = rows .. string.sub(ARGV[i + 3], at, at + 7) .. number .. string.sub(ARGV[i + 3], at + 16, at + 31)
+    end
+  end
+  redis.call('APPEND', KEYS[i], rows)
+  redis.call('PEXPIRE', KEYS[i], ARGV[5])
+end
+if not given then
+  local now = redis.call('TIME')
+  local since = struct.pack('<i8', tonumber(now[1]) * 1000000 + tonumber(now[2]))
+  redis.call('ZADD', KEYS[3], seq, since .. ARGV[6])
+end
+return {'new', seq}
 """
 )
 

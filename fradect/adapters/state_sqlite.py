@@ -3,10 +3,12 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby
 from pathlib import Path
 
 from fradect.adapters.state_care import Care
 from fradect.adapters.state_file import Scope, StateFile
+from fradect.adapters.state_outcomes import Outcomes
 from fradect.adapters.state_parts import (
     Draft,
     Filling,
@@ -21,15 +23,15 @@ from fradect.adapters.state_parts import (
     raw,
     superseded,
     text,
-    unpack_keys,
 )
-from fradect.features.held import Held, Learnt, inserted, is_due, key_of, outcome_rows, settle, withdrawn
+from fradect.features.held import Held, Learnt, inserted, is_due, settle
 from fradect.features.layout import Layout
 from fradect.ports import Arrival, Errand
 from fradect.reconcile import Waiting
 from fradect.types import Event
 
 _AT_ONCE = 200  # steps in one transaction, so that arrivals hardly wait
+_TOLD_AT_ONCE = 512  # outcomes, several of which may share a key
 
 
 class SqliteState:
@@ -45,6 +47,7 @@ class SqliteState:
         self._file = StateFile(path, scratch=scratch, wait=wait)
         self._scopes: dict[tuple[str, str], Scope] = {}
         self._care = Care(self._file)
+        self._outcomes = Outcomes(self._file)
 
     def close(self) -> None:
         self._file.close()
@@ -87,23 +90,11 @@ class SqliteState:
     def withdraw(self, event: Event) -> None:
         self.withdraw_id(event.tenant_id, event.module, event.event_id)
 
-    def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None:
+    def withdraw_id(self, tenant_id: str, module: str, event_id: str, kind: str = "") -> None:
         scope = self._adopted(tenant_id, module)
-        with self._file.transaction() as db:
+        with self._file.transaction():
             self._still(scope)
-            found = db.execute(
-                "SELECT w.seq, w.keys FROM markers m JOIN waiting w ON w.scope = m.scope AND w.seq = m.seq "
-                "WHERE m.scope = ? AND m.event_id = ?",
-                (scope.id, raw(event_id)),
-            ).fetchone()
-            if found is None:
-                return
-            seq, keys = found
-            db.execute("DELETE FROM waiting WHERE scope = ? AND seq = ?", (scope.id, seq))
-            db.execute("DELETE FROM markers WHERE scope = ? AND event_id = ?", (scope.id, raw(event_id)))
-            for name, key in unpack_keys(keys):
-                held = withdrawn(scope.entities[name], self._file.held(scope, name, key), seq)
-                self._file.replace(scope, name, key, held)
+            self._file.withdraw(scope, event_id, kind)
 
     def apply(self, event: Event, seq: int | None = None) -> int:
         scope = self._adopted(event.tenant_id, event.module)
@@ -119,14 +110,16 @@ class SqliteState:
                 numbers += [self.apply(event) for event in events[start : start + _AT_ONCE]]
         return numbers
 
-    def learn(self, outcomes: Sequence[Learnt]) -> None:
-        for start in range(0, len(outcomes), _AT_ONCE):
-            some = outcomes[start : start + _AT_ONCE]
-            with self._file.together():
-                for tenant_id, module in {(one.event.tenant_id, one.event.module) for one in some}:
-                    self._still(self._adopted(tenant_id, module))
-                for learnt in some:
-                    self._learn(learnt)
+    def learn(self, outcomes: Sequence[Learnt]) -> list[int]:
+        numbers: list[int] = []
+        for start in range(0, len(outcomes), _TOLD_AT_ONCE):
+            some = outcomes[start : start + _TOLD_AT_ONCE]
+            for (tenant_id, module), mine in groupby(some, key=lambda one: (one.event.tenant_id, one.event.module)):
+                scope = self._adopted(tenant_id, module)
+                with self._file.transaction():
+                    self._still(scope)
+                    numbers += self._outcomes.learn(scope, list(mine), self.now())
+        return numbers
 
     def reserve(self, tenant_id: str, module: str, count: int, at_least: int = 0) -> int:
         with self._file.transaction() as db:
@@ -145,8 +138,9 @@ class SqliteState:
     def unconfirmed(self, tenant_id: str, module: str) -> list[Waiting]:
         scope = self._adopted(tenant_id, module)
         with self._file.reading() as db:
-            rows = db.execute("SELECT seq, event_id, since FROM waiting WHERE scope = ? ORDER BY seq", (scope.id,))
-            return [Waiting(seq, text(event_id), since) for seq, event_id, since in rows]
+            wanted = "SELECT seq, event_id, since, kind FROM waiting WHERE scope = ? ORDER BY seq"
+            rows = db.execute(wanted, (scope.id,))
+            return [Waiting(seq, text(event_id), since, kind) for seq, event_id, since, kind in rows]
 
     def confirm(self, tenant_id: str, module: str, seq: int) -> None:
         with self._file.transaction():
@@ -262,20 +256,6 @@ class SqliteState:
             held = inserted(entity, self._file.held(scope, entity.entity, key), numbered(row, number), seq)
             self._file.replace(scope, entity.entity, key, held)
         return Arrival(seq, event.event_time, place[1], {})
-
-    def _learn(self, learnt: Learnt) -> None:
-        event = learnt.event
-        scope = self._adopted(event.tenant_id, event.module)
-        rows = [(entity, outcome_rows(entity, learnt)) for entity in scope.layout.entities if entity.sources]
-        told = [(entity, key, row) for entity, row in rows if row and (key := key_of(entity, event)) is not None]
-        fresh = self._file.db.execute(
-            "INSERT OR IGNORE INTO learnt VALUES (?, ?, ?, ?)",
-            (scope.id, learnt.kind, raw(event.event_id), max(event.event_time, learnt.known_at)),
-        )
-        if not fresh.rowcount:
-            return
-        for entity, key, row in told:
-            self._file.learn(scope, entity.entity, raw(key), row)
 
     def _confirm(self, scope: Scope, seq: int) -> None:
         self._still(scope)

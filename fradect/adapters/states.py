@@ -42,8 +42,9 @@ class States(Protocol):
         """Undo an arrival and free its id; one that is confirmed stays, since its event is in the log."""
         ...
 
-    def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None:
-        """The same by id alone, for arrivals whose request is gone."""
+    def withdraw_id(self, tenant_id: str, module: str, event_id: str, kind: str = "") -> None:
+        """The same by id alone, for arrivals whose request is gone; with `kind`, of an outcome of the event that was
+        learnt without a number and is not known to be stored."""
         ...
 
     def apply(self, event: Event, seq: int | None = None) -> int:
@@ -55,8 +56,10 @@ class States(Protocol):
         """The same for several without numbers; each one's step is atomic."""
         ...
 
-    def learn(self, outcomes: Sequence[Learnt]) -> None:
-        """Take outcomes in, once for each event and kind."""
+    def learn(self, outcomes: Sequence[Learnt]) -> list[int]:
+        """Take outcomes in, once for each event and kind; their numbers. One that has none gets it in the same atomic
+        step, the same again when it is repeated, and is unconfirmed until it is told under it: stored, that says, and
+        if it was stored as something else than it was learnt as, what is stored counts."""
         ...
 
     def reserve(self, tenant_id: str, module: str, count: int, at_least: int = 0) -> int:
@@ -68,7 +71,7 @@ class States(Protocol):
         ...
 
     def unconfirmed(self, tenant_id: str, module: str) -> list[Waiting]:
-        """Arrivals that are not known to be in the log, in order of numbers."""
+        """Arrivals, of events and of outcomes, that are not known to be in the log, in order of numbers."""
         ...
 
     def confirm(self, tenant_id: str, module: str, seq: int) -> None:

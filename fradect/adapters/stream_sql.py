@@ -98,10 +98,10 @@ class SqlStreamStore:
             if r.event_id in known
         ]
 
-    def mark_learnt(self, numbers: Sequence[int]) -> None:
+    def mark_learnt(self, told: Sequence[Learnt]) -> None:
         change = outcomes.update().where(*self._mine(outcomes), outcomes.c.number == sa.bindparam("its_number"))
         with self._transaction() as connection:
-            connection.execute(change.values(learnt=True), [{"its_number": number} for number in numbers])
+            connection.execute(change.values(learnt=True), [{"its_number": one.number} for one in told])
 
     def tried(self, places: Sequence[Place], now: int) -> dict[Place, tuple[int, int]]:
         table, counted = stream_attempts, {}

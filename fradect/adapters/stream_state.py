@@ -43,19 +43,24 @@ class StreamState:
     def apply_many(self, events: Sequence[Event]) -> list[int]:
         return self._following(lambda: self._state.apply_many(events)) if events else []
 
-    def learn(self, outcomes: Sequence[Learnt]) -> None:
+    def learn(self, outcomes: Sequence[Learnt]) -> list[int]:
         told = [held.Learnt(o.event, str(o.kind), o.value, o.known_at, o.number) for o in outcomes]
-        self._following(lambda: self._state.learn(told))
+        return self._following(lambda: self._learnt(told))
 
-    def reserve(self, tenant_id: str, module: str, count: int) -> int:
-        return self._state.reserve(tenant_id, module, count, self._highest())
-
-    def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None:
-        self._state.withdraw_id(tenant_id, module, event_id)
+    def withdraw_id(self, tenant_id: str, module: str, event_id: str, kind: str = "") -> None:
+        self._state.withdraw_id(tenant_id, module, event_id, kind)
 
     def confirm(self) -> None:
         """What is stored is confirmed, and what agrees no longer is brought into line."""
         self._upkeep.reconcile(self._tenant, self._module)
+
+    def _learnt(self, told: Sequence[held.Learnt]) -> list[int]:
+        if any(one.number is None for one in told):
+            self._pass_stored()
+        return self._state.learn(told)
+
+    def _pass_stored(self) -> None:
+        self._state.reserve(self._tenant, self._module, 0, self._highest())
 
     def _following(self, do: Callable[[], T]) -> T:
         """A new champion may look at other things, and a state may be lost: then whoever comes first makes it anew."""
@@ -67,4 +72,4 @@ class StreamState:
 
     def _prepare(self, layout: Layout) -> None:
         self._upkeep.prepare(self._tenant, layout)
-        self._state.reserve(self._tenant, self._module, 0, self._highest())
+        self._pass_stored()

@@ -28,6 +28,8 @@ ABSENT = -1
 SETTLE_FROM = 64
 """So many rows that need not be kept are worth rewriting a key for."""
 
+_OUTCOME = struct.Struct("<4q").pack
+
 _TOO_LARGE = "a number of the event exceeds 64 bits"
 
 if sys.byteorder != "little":
@@ -54,13 +56,14 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """An outcome as the state takes it in. `number`: its own; `known_at` and `event_time` in microseconds."""
+    """An outcome as the state takes it in. `number`: its own, None where the state is to give it one; `known_at` in
+    microseconds."""
 
     event: Event
     kind: str
     value: bool
     known_at: int
-    number: int
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +114,18 @@ def text_code(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little") >> 1
 
 
-def outcome_rows(layout: EntityLayout, learnt: Learnt) -> bytes:
-    """The outcome's rows, one for each source of its kind; empty when no window looks at it."""
-    if not layout.sources:
-        return b""
-    cells: list[int] = []
-    for place, ((kind, delay, tile), _) in enumerate(layout.sources):
-        if kind == learnt.kind:
-            at = max(learnt.event.event_time + delay, learnt.known_at)
-            cells += (_up(at, tile), learnt.number, place, int(learnt.value))
-    return numbers(cells)
+def outcome_rows(layout: EntityLayout, learnt: Learnt, number: int = 0) -> bytes:
+    """The outcome's rows, one for each source of its kind, under `number` if it brings none; empty when no window looks
+    at it."""
+    rows, time = b"", learnt.event.event_time
+    number = number if learnt.number is None else learnt.number
+    try:
+        for place, ((kind, delay, tile), _) in enumerate(layout.sources):
+            if kind == learnt.kind:
+                rows += _OUTCOME(_up(max(time + delay, learnt.known_at), tile), number, place, learnt.value)
+    except struct.error as error:
+        raise InvalidInput(_TOO_LARGE) from error
+    return rows
 
 
 def append(layout: EntityLayout, held: Held, row: bytes) -> Held:
@@ -135,12 +140,13 @@ def append(layout: EntityLayout, held: Held, row: bytes) -> Held:
 
 
 def withdrawn(layout: EntityLayout, held: Held, seq: int) -> Held:
-    """The state of a key without an event that is not folded; the same state when there is none of that number."""
+    """The state of a key without what has this number, event or outcome, and is not folded; the same state when there
+    is nothing."""
     return Held(
         _without(held.rows, layout.width, seq),
         _without(held.fresh, layout.width, seq),
         held.tiles,
-        held.outcomes,
+        _without(held.outcomes, 4, seq),
         held.matured,
     )
 

@@ -76,6 +76,11 @@ class Layout:
         return hashlib.sha256(raw).hexdigest()[:16]
 
     @cached_property
+    def sourced(self) -> tuple[EntityLayout, ...]:
+        """Entities whose windows look at outcomes."""
+        return tuple(entity for entity in self.entities if entity.sources)
+
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Event fields that the state reads, keys of entities among them."""
         return tuple(sorted({name for e in self.entities for name in (e.field, *e.names)}))

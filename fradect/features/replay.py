@@ -196,7 +196,7 @@ class _Outcomes:
 
     def before(self, seq: int, time: int) -> Sequence[Learnt]:
         """What the state has to learn before the event of this number and time arrives."""
-        while self._next is not None and self._next.number < seq:
+        while self._next is not None and (self._next.number or 0) < seq:
             self._wait(self._next)
             self._next = next(self._coming, None)
         if not self._waiting or (time < self._visible and len(self._waiting) < LEARN_AT_ONCE):

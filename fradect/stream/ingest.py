@@ -1,4 +1,4 @@
-"""The order of things for one delivery: judged, numbered by the live state, stored, learnt. Every step may be the
+"""The order of things for one delivery: judged, taken in and numbered by the live state, stored. Every step may be the
 last one before a crash: what was stored is not delivered again, what was not is, and each step allows repetition.
 """
 
@@ -129,8 +129,8 @@ class Ingest:
             try:
                 news = self._patiently(partial(self._judged, delivery))
                 learnt = self._patiently(partial(self._stored, news, delivery))
-                self._learn(learnt)
-                self._tools.at("learnt")
+                self._tell_stored(learnt)
+                self._tools.at("marked")
             except (Fenced, Stopped):
                 raise
             except Exception as error:  # a bug must cost one row, never the stream
@@ -146,7 +146,7 @@ class Ingest:
                 return
 
     def _stored(self, news: News, delivery: Delivery) -> list[Learnt]:
-        """What the live state has still to learn, once numbers are given and everything is durable."""
+        """The outcomes of which the live state has still to hear that they are stored."""
         tools = self._tools
         numbers = tools.state.apply_many([event for event, _ in news.events])
         tools.at("applied")
@@ -222,18 +222,18 @@ class Ingest:
             self._tools.store.drop_waiting(stale)
 
     def _numbered(self, sayings: Sequence[Saying], known: Mapping[str, Known]) -> list[tuple[Learnt, str]]:
+        """The live state learns them in the step that numbers them: who comes after sees them, here and in history."""
         if not sayings:
             return []
-        first = self._tools.state.reserve(self._mapping.tenant, self._mapping.module.name, len(sayings))
-        made = []
-        for number, saying in enumerate(sayings, first):
-            about = known[saying.event_id]
-            learnt = Learnt(about.event, about.seq, saying.kind, saying.value, saying.known_at, number)
-            made.append((learnt, saying.origin))
-        return made
+        about = [known[saying.event_id] for saying in sayings]
+        told = [Learnt(a.event, a.seq, s.kind, s.value, s.known_at) for a, s in zip(about, sayings, strict=True)]
+        numbers = self._tools.state.learn(told)
+        numbered = [replace(one, number=number) for one, number in zip(told, numbers, strict=True)]
+        return [(one, saying.origin) for one, saying in zip(numbered, sayings, strict=True)]
 
-    def _learn(self, outcomes: Sequence[Learnt]) -> None:
-        """What is stored is true whatever happens here, so this is tried on its own and never undoes a delivery."""
+    def _tell_stored(self, outcomes: Sequence[Learnt]) -> None:
+        """Tell the live state what is stored: it was perhaps made anew in between, or has given up waiting. This is
+        true whatever happens here, so it is tried on its own and never undoes a delivery."""
         if not outcomes:
             return
         try:
@@ -244,17 +244,13 @@ class Ingest:
             complain("outcomes could not be learnt", error)
             return
         self._tools.at("told")
-        self._patiently(lambda: self._tools.store.mark_learnt([learnt.number for learnt in outcomes]))
-
-    def _learn_rest(self) -> None:
-        """What a crash kept from the live state."""
-        self._learn(self._tools.store.unlearnt())
+        self._patiently(lambda: self._tools.store.mark_learnt(outcomes))
 
     def _revisit(self) -> None:
         """Outcomes that wait for an event which came another way: by the service, or by an import."""
         if time.monotonic() - self._revisited < self._options.revisit:
             return
-        self._learn_rest()
+        self._tell_stored(self._tools.store.unlearnt())  # after a crash
         for _ in range(_PAGES):
             some = self._tools.store.any_waiting(self._after, MOST_WAITING)
             self._settle_waiting(some)
@@ -267,10 +263,16 @@ class Ingest:
     def _settle_waiting(self, some: Sequence[Saying]) -> None:
         known = self._tools.store.known(sorted({saying.event_id for saying in some})) if some else {}
         found = self._standing([saying for saying in some if saying.event_id in known], known)
-        learnt = self._numbered(found, known)
+        try:
+            learnt = self._numbered(found, known)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  they go on waiting
+            complain("outcomes that wait could not be learnt", error)
+            return
         if learnt:
             self._tools.store.save(Settled(learnt=learnt))
-            self._learn([outcome for outcome, _ in learnt])
+            self._tell_stored([outcome for outcome, _ in learnt])
 
     def _failed(self, delivery: Delivery, error: Exception) -> bool:
         """Count a row's failure; True once it has had its tries and is buried."""
@@ -295,10 +297,15 @@ class Ingest:
         except Exception as error:  # noqa: BLE001  what breaks judging never arrived
             complain("nothing to withdraw", error)
             return
+        scope = (self._mapping.tenant, self._mapping.module.name)
         known = self._tools.store.known([event.event_id for event, _ in judged.events])
         for event, _ in judged.events:
             if event.event_id not in known:
-                self._tools.state.withdraw_id(event.tenant_id, event.module, event.event_id)
+                self._tools.state.withdraw_id(*scope, event.event_id)
+        said = self._tools.store.said([saying.event_id for saying, _ in judged.sayings])
+        for saying, _ in judged.sayings:
+            if (saying.event_id, saying.kind) not in said:
+                self._tools.state.withdraw_id(*scope, saying.event_id, str(saying.kind))
 
     def _trouble(self, what: str) -> None:
         self._report(trouble=what)

@@ -144,14 +144,14 @@ class DeadLetters(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What became known of an event, under the number that says which later events see it."""
+    """What became known of an event, under the number that says which later events see it; None until it has one."""
 
     event: Event
     seq: int
     kind: OutcomeKind
     value: bool
     known_at: int
-    number: int
+    number: int | None = None
 
 
 class State(Protocol):
@@ -161,15 +161,14 @@ class State(Protocol):
         """Their numbers; each event's step is atomic, and idempotent by its id."""
         ...
 
-    def reserve(self, tenant_id: str, module: str, count: int) -> int:
-        """The first of so many numbers, which nobody else gets."""
+    def learn(self, outcomes: Sequence[Learnt]) -> Sequence[int]:
+        """Their numbers, which those without one get in the same atomic step; idempotent by event id and kind. Told
+        under their numbers, they are stored, and stay."""
         ...
 
-    def learn(self, outcomes: Sequence[Learnt]) -> None:
-        """Idempotent by event id and kind."""
+    def withdraw_id(self, tenant_id: str, module: str, event_id: str, kind: str = "") -> None:
+        """Undo an event's arrival, or an outcome's by its `kind`; what is stored stays."""
         ...
-
-    def withdraw_id(self, tenant_id: str, module: str, event_id: str) -> None: ...
 
 
 class Known(NamedTuple):
@@ -235,10 +234,10 @@ class Store(Protocol):
     def drop_waiting(self, sayings: Sequence[Saying]) -> None: ...
 
     def unlearnt(self) -> list[Learnt]:
-        """Saved outcomes that the live state may not have."""
+        """Saved outcomes of which the live state may not know that they are."""
         ...
 
-    def mark_learnt(self, numbers: Sequence[int]) -> None: ...
+    def mark_learnt(self, outcomes: Sequence[Learnt]) -> None: ...
 
     def tried(self, places: Sequence[Place], now: int) -> dict[Place, tuple[int, int]]:
         """Count one more failed attempt of each: how many now, and when the first was."""

@@ -11,7 +11,7 @@ import pytest
 from fradect.adapters.state_parts import Mark
 from fradect.adapters.states import States, open_state
 from fradect.errors import Conflict, InvalidInput, Unavailable
-from fradect.features.held import Learnt
+from fradect.features.held import Held, Learnt
 from fradect.features.layout import layout_of
 from fradect.features.live import Reader, Snapshot
 from fradect.modules import contract_of, module_of
@@ -257,6 +257,118 @@ def test_outcomes_are_learnt_once_and_seen_by_later_numbers(state: States) -> No
     state.learn([learnt, replace(learnt, event=purchase("b", at=NOON - 9 * DAY), value=False)])
     later = purchase("c", at=NOON + DAY)
     assert _values(later, state.arrive(later))["merchant_fraud_share_7d"] == 0.5
+
+
+SOLD = purchase("a", at=NOON - 8 * DAY)
+TOLD = Learnt(SOLD, "fraud", True, NOON - 8 * DAY)
+OTHER = purchase("b", at=NOON - 9 * DAY)
+LATER = purchase("c", at=NOON + DAY)
+
+
+def _share(state: States) -> float:
+    """Of fraud among what is known of the merchant."""
+    share = _values(LATER, state.arrive(LATER))["merchant_fraud_share_7d"]
+    state.withdraw(LATER)
+    return share
+
+
+def _merchant(state: States) -> Held:
+    return {entity: held for entity, _, held in state.dump(*SCOPE)}["merchant"]
+
+
+def test_an_outcome_gets_its_number_in_the_step_that_learns_it(state: States) -> None:
+    state.apply(SOLD)
+    assert state.learn([TOLD, replace(TOLD, kind="return"), replace(TOLD, event=OTHER, value=False)]) == [2, 3, 4]
+    assert state.arrive(purchase("d")).seq == 5
+    assert state.mark(*SCOPE).last_seq == 5
+    assert [w[:2] + w[3:] for w in state.unconfirmed(*SCOPE)] == [
+        (1, "a", ""),
+        (2, "a", "fraud"),
+        (3, "a", "return"),
+        (4, "b", "fraud"),
+        (5, "d", ""),
+    ]
+    assert abs(state.now() - state.unconfirmed(*SCOPE)[1].since) < 60_000_000
+    assert _merchant(state).outcomes.count((2).to_bytes(8, "little")) == 1
+    assert _share(state) == 0.5
+
+
+def test_outcomes_told_by_many_at_once_have_one_number_each(state: States) -> None:
+    numbers: dict[int, list[int]] = {}
+    told = [replace(TOLD, event=purchase(f"e{i}", at=NOON - 9 * DAY)) for i in range(20)]
+    _all_at_once(lambda worker: numbers.update({worker: state.learn(told)}), 4)
+    assert numbers[0] == numbers[1] == numbers[2] == numbers[3]
+    assert sorted(numbers[0]) == list(range(1, 21))
+    assert len(_merchant(state).outcomes) == 20 * 32
+
+
+def test_an_outcome_told_again_has_its_first_number_and_counts_once(state: States, opener: Opener) -> None:
+    assert state.learn([TOLD, TOLD]) == [1, 1]
+    again = opener()
+    again.adopt("demo", LAYOUT)
+    assert again.learn([TOLD, replace(TOLD, value=False)]) == [1, 1], "the teller died, and says it again"
+    assert again.learn([replace(TOLD, number=1)]) == [1]
+    assert again.learn([TOLD]) == [1]
+    assert state.mark(*SCOPE).last_seq == 1
+    assert len(_merchant(state).outcomes) == 32
+    assert _share(state) == 1.0
+
+
+def test_numbers_of_outcomes_pass_those_that_are_stored(state: States) -> None:
+    state.reserve(*SCOPE, 0, at_least=70)
+    assert state.learn([TOLD, replace(TOLD, kind="return", number=5)]) == [71, 5]
+
+
+def test_an_outcome_that_is_stored_waits_no_more_and_stays(state: States) -> None:
+    [number] = state.learn([TOLD])
+    state.learn([replace(TOLD, number=number)])
+    assert state.unconfirmed(*SCOPE) == []
+    state.withdraw_id(*SCOPE, "a", "fraud")
+    assert _share(state) == 1.0
+
+
+def test_an_outcome_that_was_never_stored_is_withdrawn_and_may_come_anew(state: States) -> None:
+    state.apply(SOLD, 1)
+    before = list(state.dump(*SCOPE))
+    state.learn([TOLD, replace(TOLD, kind="return")])
+    state.withdraw_id(*SCOPE, "a", "fraud")
+    state.withdraw_id(*SCOPE, "a", "fraud")  # twice is once
+    state.withdraw_id(*SCOPE, "a", "return")
+    state.withdraw_id(*SCOPE, "nobody", "fraud")
+    assert list(state.dump(*SCOPE)) == before
+    assert state.unconfirmed(*SCOPE) == []
+    assert state.known(*SCOPE, ["a"]) == {"a"}
+    assert state.learn([TOLD]) == [4]
+
+
+def test_an_outcome_that_was_withdrawn_and_stored_after_all_comes_back(state: States) -> None:
+    [number] = state.learn([TOLD])
+    state.withdraw_id(*SCOPE, "a", "fraud")
+    assert state.learn([replace(TOLD, number=number)]) == [number]
+    assert _share(state) == 1.0
+
+
+@pytest.mark.parametrize("number", [1, 9])
+def test_what_is_stored_counts_where_it_was_learnt_otherwise(state: States, number: int) -> None:
+    """Two tell different things at once, or one dies and another comes: what one of them stored stands."""
+    state.learn([TOLD, replace(TOLD, event=OTHER)])
+    state.reserve(*SCOPE, 0, at_least=number)
+    stored = replace(TOLD, number=number, value=False)
+    assert state.learn([stored, stored]) == [number, number]
+    assert _share(state) == 0.5
+    assert [w.event_id for w in state.unconfirmed(*SCOPE)] == ["b"]
+    assert state.learn([TOLD]) == [number]
+
+
+def test_an_outcome_is_not_folded_before_it_is_known_to_be_stored(state: States) -> None:
+    for name in "pq":
+        state.arrive(purchase(name, at=NOON + DAY))
+    state.learn([TOLD])
+    state.confirm(*SCOPE, 2)
+    state.settle_all(*SCOPE)
+    assert len(_merchant(state).outcomes) == 32
+    state.withdraw_id(*SCOPE, "a", "fraud")
+    assert not _merchant(state).outcomes + _merchant(state).matured
 
 
 def test_confirming_forgets_who_waits(state: States) -> None:

@@ -163,7 +163,7 @@ def test_a_file_that_another_process_writes_is_unavailable_for_a_while(tmp_path:
 
 
 Step = tuple[str, Event]
-BESIDE = ("again", "doomed", "learn", "confirm", "sweep", "settle")
+BESIDE = ("again", "doomed", "learn", "tell", "tell", "unsaid", "confirm", "sweep", "settle")
 
 
 @st.composite
@@ -184,9 +184,7 @@ def _steps(draw: st.DrawFn) -> list[Step]:
         }
         events.append(Event(f"e{i}", "demo", MODULE.name, time, time, fields))
         steps.append(("arrive", events[-1]))
-        for what in draw(
-            st.lists(st.sampled_from(["again", "doomed", "learn", "confirm", "sweep", "settle"]), max_size=3)
-        ):
+        for what in draw(st.lists(st.sampled_from(BESIDE), max_size=3)):
             steps.append((what, draw(st.sampled_from(events))))
     return steps
 
@@ -219,11 +217,8 @@ def _played(state: States, steps: list[Step]) -> tuple[list[Seen], list[Learnt]]
             doomed = replace(event, event_id="doomed")
             state.arrive(doomed)
             state.withdraw(doomed)
-        elif what == "learn":
-            number = state.reserve(*SCOPE, 1)
-            told = Learnt(event, "fraud", True, event.event_time + DAY, number)
-            learnt.setdefault(event.event_id, told)
-            state.learn([told])
+        elif what in {"learn", "tell", "unsaid"}:
+            _told(state, what, Learnt(event, "fraud", True, event.event_time + DAY), learnt)
         elif what == "confirm":
             state.confirm(*SCOPE, state.mark(*SCOPE).last_seq)
         elif what == "sweep":
@@ -231,3 +226,19 @@ def _played(state: States, steps: list[Step]) -> tuple[list[Seen], list[Learnt]]
         elif what == "settle":
             state.settle_all(*SCOPE)
     return list(seen.values()), list(learnt.values())
+
+
+def _told(state: States, what: str, outcome: Learnt, learnt: dict[str, Learnt]) -> None:
+    """With a number or without, stored then or withdrawn; what is learnt already is told again, within a week."""
+    event_id = outcome.event.event_id
+    if event_id in learnt:
+        first = learnt[event_id]
+        if first.known_at > state.mark(*SCOPE).newest - KEPT:
+            assert state.learn([first if what == "learn" else outcome]) == [first.number]
+    elif what == "unsaid":
+        state.learn([outcome])
+        state.withdraw_id(*SCOPE, event_id, outcome.kind)
+    else:
+        given = replace(outcome, number=state.reserve(*SCOPE, 1) if what == "learn" else None)
+        [number] = state.learn([given])
+        learnt[event_id] = replace(outcome, number=number)

@@ -11,7 +11,8 @@ from fradect.adapters.ledger_sql import SqlLedger
 from fradect.adapters.shared_sql import open_shared
 from fradect.adapters.state_upkeep import StoredEvents
 from fradect.adapters.states import open_state
-from fradect.adapters.tables import stream_events
+from fradect.adapters.tables import outcomes, stream_events
+from fradect.features.held import Learnt
 from fradect.features.layout import layout_of
 from fradect.modules import contract_of, module_of
 from fradect.reconcile import Reconciler, Repaired
@@ -55,6 +56,12 @@ class House:
         row |= {"event_time": event.event_time, "observed_at": NOON, "fields": b"{}", "origin": "", "compacted": False}
         with self.shared.begin() as connection:
             connection.execute(sa.insert(stream_events), row)
+
+    def tell(self, event_id: str, number: int) -> None:
+        row = {"tenant_id": "demo", "module": "ecommerce", "event_id": event_id, "kind": "fraud", "value": True}
+        row |= {"known_at": NOON, "number": number, "seq": 1, "event_time": NOON, "origin": ""}
+        with self.shared.begin() as connection:
+            connection.execute(sa.insert(outcomes), row | {"learnt": False, "compacted": False})
 
     def start(self) -> Repaired:
         return self.patient.at_start(*SCOPE, alone=True)
@@ -185,6 +192,30 @@ def test_events_of_a_stream_are_stored_too(house: House) -> None:
     house.stream(purchase("b"), 7)  # its arrival was lost
     assert house.meanwhile() == Repaired(applied=1)
     assert house.state.confirmed(*SCOPE) == house.state.mark(*SCOPE).last_seq == 7
+
+
+def test_an_outcome_that_is_not_stored_in_its_time_is_withdrawn(house: House) -> None:
+    house.decide("a")
+    told = [Learnt(purchase("a"), kind, True, NOON) for kind in ("fraud", "return")]
+    assert house.state.learn(told) == [2, 3]
+    house.decide("b")
+    house.tell("a", 2)
+    assert not house.meanwhile()
+    assert house.state.confirmed(*SCOPE) == 2, "not beyond what is still in flight"
+    assert house.strict.meanwhile(*SCOPE) == Repaired(withdrawn=1)
+    assert house.state.confirmed(*SCOPE) == 4
+    assert not house.state.unconfirmed(*SCOPE)
+    assert house.state.learn(told) == [2, 5]
+
+
+def test_an_event_is_missed_although_an_outcome_of_it_waits(house: House) -> None:
+    house.decide("a")
+    house.state.withdraw(purchase("a"))
+    house.state.learn([Learnt(purchase("a"), "fraud", True, NOON)])
+    house.tell("a", 2)
+    assert house.meanwhile() == Repaired(applied=1)
+    assert house.arrived() == {"a"}
+    assert house.state.confirmed(*SCOPE) == 2
 
 
 def test_two_processes_that_compare_at_once_do_no_harm(house: House) -> None:

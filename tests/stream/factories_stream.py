@@ -67,16 +67,14 @@ class FileState:
     def apply_many(self, events: Sequence[Event]) -> list[int]:
         return [self._apply(event) for event in events]
 
-    def reserve(self, _tenant_id: str, _module: str, count: int) -> int:
-        query = "UPDATE counter SET last = last + ? RETURNING last"
-        return int(self._db.execute(query, (count,)).fetchone()[0]) - count + 1
+    def learn(self, told: Sequence[Learnt]) -> list[int]:
+        return [self._learn(one) for one in told]
 
-    def learn(self, told: Sequence[Learnt]) -> None:
-        rows = [(o.event.event_id, str(o.kind), o.value, o.number) for o in told]
-        self._db.executemany("INSERT OR IGNORE INTO learnt VALUES (?, ?, ?, ?)", rows)
-
-    def withdraw_id(self, _tenant_id: str, _module: str, event_id: str) -> None:
-        self._db.execute("DELETE FROM arrived WHERE event_id = ?", (event_id,))
+    def withdraw_id(self, _tenant_id: str, _module: str, event_id: str, kind: str = "") -> None:
+        if kind:
+            self._db.execute("DELETE FROM learnt WHERE event_id = ? AND kind = ?", (event_id, kind))
+        else:
+            self._db.execute("DELETE FROM arrived WHERE event_id = ?", (event_id,))
 
     def close(self) -> None:
         self._db.close()
@@ -88,13 +86,27 @@ class FileState:
         rows = self._db.execute("SELECT event_id, kind, value, number FROM learnt").fetchall()
         return {(event_id, kind): (bool(value), number) for event_id, kind, value, number in rows}
 
+    def _number(self) -> int:
+        return int(self._db.execute("UPDATE counter SET last = last + 1 RETURNING last").fetchone()[0])
+
+    def _learn(self, one: Learnt) -> int:
+        about = (one.event.event_id, str(one.kind))
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            found = self._db.execute("SELECT number FROM learnt WHERE event_id = ? AND kind = ?", about).fetchone()
+            if found is None:
+                found = (one.number or self._number(),)
+                self._db.execute("INSERT INTO learnt VALUES (?, ?, ?, ?)", (*about, one.value, *found))
+            self._db.execute("COMMIT")
+        return int(found[0])
+
     def _apply(self, event: Event) -> int:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             query = "SELECT seq FROM arrived WHERE event_id = ?"
             found = self._db.execute(query, (event.event_id,)).fetchone()
             if found is None:
-                seq = self.reserve(event.tenant_id, event.module, 1)
+                seq = self._number()
                 self._db.execute("INSERT INTO arrived VALUES (?, ?, ?)", (event.event_id, seq, event.event_time))
             self._db.execute("COMMIT")
         return seq if found is None else int(found[0])
@@ -103,21 +115,26 @@ class FileState:
 class RealState:
     """The live state itself, as a stream feeds it, in the same file as any other process's."""
 
-    def __init__(self, home: Path, shared: sa.Engine, stored: SqlEvents) -> None:
+    def __init__(self, home: Path, shared: sa.Engine, stored: SqlEvents, url: str = "") -> None:
+        """`url`: of another place than the file that `numbers` and `learnt` look into."""
         self._path, self._stored = home / "state.db", stored
         self.layout = layout_of(rules().module, rules().contract)
-        self._live = open_state(f"sqlite:///{self._path}")
+        self._live = open_state(url or f"sqlite:///{self._path}")
         self._rebuilt = open_state(f"sqlite:///{home}/rebuilt.db")
         self._rebuilder = Rebuilder(self._rebuilt, home, shared, stored)
-        upkeep = Upkeep(self._live, home, stored, Rebuilder(self._live, home, shared, stored).rebuild, alone=False)
+        self._anew = Rebuilder(self._live, home, shared, stored)
+        upkeep = Upkeep(self._live, home, stored, self._anew.rebuild, alone=False)
         fed = StreamState(self._live, upkeep, SHOP[0], lambda: self.layout, lambda: stored.highest(*SHOP))
-        self.apply_many, self.reserve, self.learn = fed.apply_many, fed.reserve, fed.learn
+        self.apply_many, self.learn = fed.apply_many, fed.learn
         self.withdraw_id, self.confirm, self.begin = fed.withdraw_id, fed.confirm, fed.begin
         self.begin()
 
     def lose(self) -> None:
         """All of it, as if its place had been emptied."""
         self._live.drop(*SHOP)
+
+    def make_anew(self) -> None:
+        self._anew.rebuild(SHOP[0], self.layout)
 
     def confirmed(self) -> int:
         return self._live.confirmed(*SHOP)
@@ -260,13 +277,13 @@ class Shop:
 
 
 @contextmanager
-def open_shop(home: Path, *, real: bool = False) -> Iterator[Shop]:
-    """`real`: with the live state that a service reads."""
+def open_shop(home: Path, *, real: bool = False, state_url: str = "") -> Iterator[Shop]:
+    """`real`: with the live state that a service reads, at `state_url` or in a file."""
     url = f"sqlite:///{home}/ledger.db"
     shared = open_shared(url)
     stored, log = SqlEvents(url, shared), EventLog(home, "ecommerce", "shop")
     logged = LoggedEvents(log)
-    state = RealState(home, shared, stored) if real else FileState(home / "state-double.db")
+    state = RealState(home, shared, stored, state_url) if real else FileState(home / "state-double.db")
     try:
         yield Shop(home, shared, stored, logged, log, state)
     finally:

@@ -262,7 +262,17 @@ def test_killed_between_any_two_steps_the_next_life_leaves_no_gap_and_no_double(
     kafka.send("fates", [verdict(i, kind="return") for i in range(0, 160, 2)])
     url(kafka, "lives", tmp_path)
     # One life each; a member that was killed keeps its group waiting, so each life joins a group of its own.
-    deaths = ["judged:3", "buried:1", "applied:2", "numbered:1", "saved:2", "told:1", "learnt:2", "applied:1"]
+    deaths = [
+        "judged:3",
+        "buried:1",
+        "applied:2",
+        "numbered:1",
+        "saved:2",
+        "told:1",
+        "marked:2",
+        "applied:1",
+        "numbered:3",
+    ]
     job = json.dumps([str(shop.home), f"{kafka.servers}/lives", str(tmp_path / "kafka.properties"), deaths])
     ran = subprocess.run(
         [sys.executable, "-c", CONSUMER, job], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
