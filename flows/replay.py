@@ -11,7 +11,7 @@ from flows.progress import stage as announced
 from flows.stage import stage
 from flows.wiring import workshop
 from flows.wiring.derived import derive
-from flows.wiring.replaying import Between, Play, chosen, play
+from flows.wiring.replaying import Between, Play, check_scratch, chosen, play
 from fradect.errors import InvalidInput
 from fradect.features.contract import Contract
 from fradect.features.replay import ReplayReport
@@ -51,11 +51,11 @@ def replay(module: str, tenant: str, asked: Asked) -> Replayed:
     contract = shop.contract if asked.contract is None else contract_of(asked.contract)
     if contract.module != module:
         raise InvalidInput(f"contract {contract.name} is not one of {module}", field="contract")
-    since, until = moment("from", asked.since), moment("to", asked.until)
+    between = chosen(shop, contract, moment("from", asked.since), moment("to", asked.until))
+    check_scratch(asked.state)
     with announced("features") as result:
         result.words = f"{derive(shop, contract):,} events, {len(contract.names)} features of {contract.name}"
     with announced("replay") as result:
-        between = chosen(shop, contract, since, until)
         started = time.monotonic()
         pace = _Pace(between.events)
         found = play(shop, Play(contract, between, asked.state), pace.notice)

@@ -27,8 +27,11 @@ def replay(  # noqa: PLR0913, PLR0917  one option each
 ) -> None:
     """Play history through the live path and compare every feature of every event, bit for bit.
 
-    By default all events of the log that have as much behind them as any window looks back. Exit code 1 unless
-    mismatches, missing and extra are all 0.
+    By default all events that have as much of the log behind them as any window looks back, counted from the day on
+    which it begins in earnest: a hundredth of its events has happened by then, so a few old stragglers decide nothing.
+    Of a log that is shorter than that, all events.
+
+    Exit code 1 unless mismatches, missing and extra are all 0.
     """
     workshop(module, tenant)
     with shown():

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from flows.wiring import Workshop
 from fradect.adapters.replay_source import Between, ReplaySource
 from fradect.adapters.state_rebuild import rebuild
-from fradect.adapters.state_scratch import scratch_state
+from fradect.adapters.state_scratch import check_scratch, scratch_state
 from fradect.features.contract import Contract
 from fradect.features.live import Reader
 from fradect.features.replay import LivePath, ReplayReport, replay
 from fradect.features.replay_inputs import Inputs, inputs_of
 
-__all__ = ["Between", "Found", "Play", "chosen", "play", "stretch_of"]
+__all__ = ["Between", "Found", "Play", "check_scratch", "chosen", "play", "stretch_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class Play:
 
 
 def chosen(shop: Workshop, contract: Contract, since: int | None, until: int | None) -> Between:
-    """The events between two moments; by default all that have everything behind them that a window may look at.
+    """The events between two moments; by default all that have everything behind them that a window may look at,
+    counted from where the log begins in earnest.
 
     A log that is shorter than that is played from its beginning. NotFound when no event is there.
     """
@@ -34,7 +35,7 @@ def chosen(shop: Workshop, contract: Contract, since: int | None, until: int | N
     source = ReplaySource(shop.places, shop.module, contract, reader.layout, shop.tenant)
     first, last = source.bounds()
     if since is None:
-        full = first + reader.layout.horizon
+        full = max(first, source.begins()) + reader.layout.horizon
         since = full if full <= last else first
     return source.between(since, last + 1 if until is None else until)
 
@@ -42,9 +43,8 @@ def chosen(shop: Workshop, contract: Contract, since: int | None, until: int | N
 def stretch_of(shop: Workshop, contract: Contract, since: int, events: int, seed: int) -> Between:
     """A run of so many events from a moment on, where in the log the seed says."""
     source = ReplaySource(shop.places, shop.module, contract, Reader(shop.module, contract).layout, shop.tenant)
-    _, last = source.bounds()
     part = math.modf(seed * (math.sqrt(5) - 1) / 2)[0]
-    return source.shortened(source.between(since, last + 1), events, part)
+    return source.shortened(source.between(since, source.bounds()[1] + 1), events, part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,10 @@ from fradect.features.replay import Stretch
 from fradect.features.replay_inputs import PastEvent, PastOutcome
 from fradect.features.request import fields_read
 from fradect.modules.declaration import FieldType, Module
-from fradect.types import Event
+from fradect.types import DAY, Event
 
 PORTION = 50_000
+STRAGGLING = 0.01
 
 Span = tuple[int, int]
 """The first and the last of some numbers."""
@@ -61,6 +62,17 @@ class ReplaySource:
         if low is None:
             raise NotFound(f"no events under {self._places.log}: import or simulate some first")
         return int(low), int(high)
+
+    def begins(self) -> int:
+        """The midnight of the day by which a hundredth of the events has happened: old stragglers decide nothing."""
+        days = (
+            f"SELECT epoch_us(event_time) // {DAY} AS day, count(*) AS events FROM {files(self._places.events())} "
+            "GROUP BY day"
+        )
+        sofar = f"SELECT day, sum(events) OVER (ORDER BY day) / sum(events) OVER () AS share FROM ({days})"
+        with connect(self._places.home) as duck:
+            (day,) = duck.execute(f"SELECT min(day) FROM ({sofar}) WHERE share >= {STRAGGLING}").fetchall()[0]
+        return int(day) * DAY
 
     def between(self, since: int, until: int) -> Between:
         """NotFound when no event is there."""

@@ -18,6 +18,7 @@ from fradect.adapters.states import States
 from fradect.errors import InvalidInput
 
 _AT_ONCE = 1_000
+_ANSWERED = 5.0
 _PATIENCE = 30.0  # seconds that a step may take; nobody is waiting at a till
 
 
@@ -54,6 +55,17 @@ def scratch_state(home: Path, tenant: str, module: str, url: str | None = None) 
         remote.close()
         with suppress(redis.RedisError):  # what stays behind lives no longer than a window reaches
             _forget(address, name, module)
+
+
+def check_scratch(url: str | None) -> None:
+    """What `scratch_state` would say of the URL, before there is any work to lose."""
+    if url is not None:
+        address = _redis(url)
+        remote = RedisState(address, wait=_ANSWERED)
+        try:
+            remote.now()
+        finally:
+            remote.close()
 
 
 def _redis(url: str) -> RedisAddress:

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ import typer
 from flows.commands.replay import replay as command
 from flows.ingest import ingest
 from flows.replay import Asked, Replayed, replay
-from flows.wiring import replaying
+from flows.wiring import replaying, workshop
+from flows.wiring.replaying import chosen
 from fradect.adapters import state_rebuild
-from fradect.errors import InvalidInput, NotFound
+from fradect.errors import InvalidInput, NotFound, Unavailable
 
 FIGURES = {"mismatches": 0, "missing": 0, "extra": 0}
 
@@ -127,6 +128,36 @@ def test_what_is_not_there_is_refused(filled_home: Path) -> None:
         replay("ecommerce", "demo", Asked(state="sqlite:////tmp/state.db"))
     with pytest.raises(InvalidInput, match="--from 'soon'"):
         replay("ecommerce", "demo", Asked("soon"))
+
+
+def test_an_old_straggler_decides_nothing(filled_home: Path) -> None:
+    """One purchase of last year, imported with the rest: the stretch that is played begins where it did without it."""
+    shop = workshop("ecommerce", "demo")
+    before = chosen(shop, shop.contract, None, None)
+
+    def older(table: pa.Table) -> pa.Table:
+        times = table["event_time"].to_pylist()
+        at = table.column_names.index("event_time")
+        return table.set_column(
+            at, "event_time", pa.array([times[0] - timedelta(days=365), *times[1:]], times_of(table))
+        )
+
+    def times_of(table: pa.Table) -> pa.DataType:
+        return table.schema.field("event_time").type
+
+    _rewrite(filled_home, "events", older)
+    after = chosen(shop, shop.contract, None, None)
+    assert (after.first, after.last, after.events) == (before.first, before.last, before.events)
+    assert before.first > 1_000, "and it has something behind it"
+
+
+@pytest.mark.parametrize("wrong", [{"since": "2031-01-01"}, {"state": "redis://127.0.0.1:1"}, {"state": "foo"}])
+def test_what_cannot_be_is_told_before_there_is_work(
+    filled_home: Path, wrong: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.replay.derive", lambda *_: pytest.fail("features were built"))
+    with pytest.raises((InvalidInput, NotFound, Unavailable)):
+        replay("ecommerce", "demo", Asked(**wrong))
 
 
 def test_another_contract_may_be_asked_for(filled_home: Path) -> None:
