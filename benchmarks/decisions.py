@@ -33,7 +33,7 @@ from benchmarks.decision_servers import OTHER_CORE, SERVER_CORE, Core, Serving
 from benchmarks.features import redis_server
 from benchmarks.load import Heard, Load, Wire
 
-CONNECTIONS, OPEN_CONNECTIONS = 16, 128
+CONNECTIONS, OPEN_CONNECTIONS = 16, 64
 TOO_BUSY = 0.9
 WIDTH = 110
 NAMES = (*(name for one in FRADECT for name in (one, one + FACTORS)), *PEERS)

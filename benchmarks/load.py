@@ -141,14 +141,14 @@ class Load:
         with self._hearing() as heard:
             begun = time.perf_counter()
             moments = deque((begun + np.cumsum(gaps)).tolist())
-            idle, waiting = list(self._all), deque[float]()
+            idle, waiting = deque(self._all), deque[float]()
             busy: dict[int, _Connection] = {}
             while moments or waiting or busy:
                 now = time.perf_counter()
                 while moments and moments[0] <= now:
                     waiting.append(moments.popleft())
                 while waiting and idle:
-                    one = idle.pop()
+                    one = idle.popleft()  # each in its turn: servers cut connections that rest
                     busy[id(one)] = one
                     one.ask(self._next(), waiting.popleft())
                 if not moments and now > begun + seconds + PATIENCE:
