@@ -48,6 +48,7 @@ bench: setup ## Benchmarks, each against its peer and its limit
 	@$(BIN)/python -m benchmarks.windows
 	@$(BIN)/python -m benchmarks.features
 	@$(BIN)/python -m benchmarks.handbook
+	@$(BIN)/python -m benchmarks.reproduce
 
 flows: setup ## A local Prefect server (http://127.0.0.1:4200) that serves every deployment
 	@$(BIN)/python -m flows.server

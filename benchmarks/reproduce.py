@@ -73,8 +73,12 @@ def stored(ground: Ground, settings: Settings, decisions: int) -> Stored:
     releases.promote(MODULE.name, TENANT, other.id)
     with _service(settings) as client:
         after = _send(client, bodies(ground, range(decisions, decisions + AFTER)))
-    by_release = [dict(Counter(answer["release"] for answer in answers)) for answers in (before, after)]
-    return Stored(*by_release, sum(bool(answer["degraded"]) for answer in before))
+    degraded = sum(bool(answer["degraded"]) for answer in before)
+    return Stored(_by_release(before), _by_release(after), degraded)
+
+
+def _by_release(answers: Sequence[Body]) -> dict[str, int]:
+    return dict(Counter(answer["release"] for answer in answers))
 
 
 @contextmanager
