@@ -10,7 +10,7 @@ from prefect import flow
 
 from flows.progress import stage as announced
 from flows.stage import stage
-from flows.wiring.streams import Asked, in_words, opened
+from flows.wiring.streams import Asked, in_words, opened, refused_at
 from fradect.stream import Progress
 
 WAIT = 60.0
@@ -25,7 +25,7 @@ def stream(url: str, mapping: str, outcomes: str | None = None, once: bool = Fal
     asked = Asked(url, mapping, outcomes, wait if once else None)
     with announced("ingest") as result, _stopping() as stop, opened(asked) as ingestion:
         progress = ingestion.run(once, stop)
-        result.words = in_words(progress)
+        result.words = in_words(progress) + (f"; see {refused_at(asked)}" if progress.dead else "")
     return progress
 
 

@@ -11,6 +11,7 @@ from flows.commands.options import JSON, MAPPING
 from flows.progress import shown
 from flows.stream import WAIT
 from flows.stream import stream as run_stream
+from flows.wiring.streams import Asked, refused_at
 
 STREAM = typer.Option(
     help="kafka://host:port[,host:port]/topic?group=G&outcomes=TOPIC&config=FILE, or a folder that is filled: a path "
@@ -49,19 +50,22 @@ def ingest(  # noqa: PLR0913, PLR0917  one option each
     """
     with shown():
         done = run_stream(stream, mapping, outcomes, once, wait)
-    counts = {name: getattr(done, name) for name in ("events", "outcomes", "repeated", "dead")}
-    rows = [(words, f"{counts[name]:,}") for name, words in _WORDS.items()]
+    rows = [(words, f"{getattr(done, name):,}") for name, words in _WORDS.items()]
+    rows += [(f"refused: {reason}", f"{count:,}") for reason, count in sorted(done.reasons.items())]
     rows.append(("left behind", "not known" if done.behind is None else f"{done.behind:,}"))
     Console().print(screen.table("Taken", ("", "rows"), rows))
-    screen.leave_json(
-        json,
-        {**counts, "behind": done.behind, "lag": {f"{topic}/{part}": lag for (topic, part), lag in done.lag.items()}},
-    )
+    if done.dead:
+        where = refused_at(Asked(stream, mapping, outcomes))
+        Console().print(f"What was refused, with its reason: {where}", soft_wrap=True)
+    lag = {f"{topic}/{part}": lag for (topic, part), lag in done.lag.items()}
+    counts = {name: getattr(done, name) for name in (*_WORDS, "reasons", "behind")}
+    screen.leave_json(json, {**counts, "lag": lag})
 
 
 _WORDS = {
     "events": "new events",
     "outcomes": "new outcomes",
     "repeated": "had come before",
-    "dead": "refused, with reason",
+    "waiting": "outcomes that wait for their event",
+    "dead": "refused",
 }

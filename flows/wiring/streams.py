@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from flows.progress import LOG, advance
+from flows.progress import LOG, advance, counted
 from flows.wiring import mapping_file, workshop
 from flows.wiring.compacting import bring_up, compaction_of, highest, live_state, sql
 from flows.wiring.storage import working
@@ -97,8 +97,20 @@ def _ends(way: KafkaUrl | Path, mapping: Mapping, store: SqlStreamStore) -> tupl
     if isinstance(way, KafkaUrl):
         return KafkaSource(way, store.positions), KafkaLetters(way), 5
     source = FolderSource(way, mapping, store.positions)
-    quarantine = Settings.from_env().home / "quarantine" / mapping.module.name / mapping.tenant
-    return source, QuarantineLetters(quarantine, source.name_of), 1
+    return source, QuarantineLetters(_quarantine(mapping), source.name_of), 1
+
+
+def _quarantine(mapping: Mapping) -> Path:
+    return Settings.from_env().home / "quarantine" / mapping.module.name / mapping.tenant
+
+
+def refused_at(asked: Asked) -> str:
+    """Where what cannot be taken lies, in words."""
+    mapping = load_mapping(mapping_file(asked.mapping))
+    way = _way(asked, mapping)
+    if isinstance(way, Path):
+        return str(_quarantine(mapping))
+    return " and ".join(f"topic {topic}.dead" for topic in (way.topic, way.outcomes) if topic is not None)
 
 
 def _layout(mapping: Mapping) -> Layout:
@@ -138,7 +150,8 @@ class _Told:
 
 def in_words(progress: Progress) -> str:
     said = f"{progress.events:,} events, {progress.outcomes:,} outcomes, {progress.rate:,.0f} events/s"
-    said += f", {progress.dead:,} refused" if progress.dead else ""
+    said += f", {progress.waiting:,} outcomes wait for their event" if progress.waiting else ""
+    said += f", {progress.dead:,} refused ({counted(progress.reasons)})" if progress.dead else ""
     if progress.trouble:
         return f"{said}, waiting: {progress.trouble}"
     return said + (", how far behind is not known" if progress.behind is None else f", {progress.behind:,} behind")

@@ -68,6 +68,11 @@ class SqlStreamStore:
             whole = whole[:-1]
         return [_saying(row) for row in whole]
 
+    def count_waiting(self) -> int:
+        wanted = sa.select(sa.func.count()).where(*self._mine(outcomes), outcomes.c.number.is_(None))
+        with self._transaction() as connection:
+            return int(connection.execute(wanted).scalar_one())
+
     def save(self, settled: Settled) -> None:
         with self._transaction() as connection:
             self._advance(connection, settled)

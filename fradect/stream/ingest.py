@@ -4,6 +4,7 @@ last one before a crash: what was stored is not delivered again, what was not is
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -61,7 +62,8 @@ class Ingest:
         self._terms = terms
         self._tools = tools
         self._options = options
-        self._counts = dict.fromkeys(("events", "outcomes", "repeated", "dead"), 0)
+        self._counts = dict.fromkeys(("events", "outcomes", "repeated", "dead", "waiting"), 0)
+        self._reasons = Counter[str]()
         self._began = time.monotonic()
         self._told = (self._began, 0)
         self._revisited = float("-inf")
@@ -94,6 +96,7 @@ class Ingest:
             if once and delivery is None and self._tools.source.is_caught_up:
                 break
         self._patiently(self._tools.confirm)
+        self._patiently(self._count_waiting)
 
     def _patience(self, rest: Callable[[float], None]) -> Patience:
         return Patience(rest, self._is_stopped, self._trouble, self._options.wait)
@@ -187,8 +190,15 @@ class Ingest:
         letters = [Letter(place, reject, message_of(delivery, place), *tried[place]) for place, reject in rejects]
         self._patiently(lambda: self._tools.dead.bury(letters))
         self._buried.update(letter.place for letter in letters)
-        self._counts["dead"] += len(letters)
+        self._count_dead(letters)
         self._tools.at("buried")
+
+    def _count_dead(self, letters: Sequence[Letter]) -> None:
+        self._counts["dead"] += len(letters)
+        self._reasons.update(str(letter.reject.reason) for letter in letters)
+
+    def _count_waiting(self) -> None:
+        self._counts["waiting"] = self._tools.store.count_waiting()
 
     def _settled(self, news: News, numbers: Sequence[int], delivery: Delivery) -> Settled:
         events = [(seq, event, str(place)) for seq, (event, place) in zip(numbers, news.events, strict=True)]
@@ -217,7 +227,7 @@ class Ingest:
                 Letter(_place(saying), reject, as_message(saying), 1, _now()) for saying, reject in rejects.items()
             ]
             self._tools.dead.bury(letters)
-            self._counts["dead"] += len(letters)
+            self._count_dead(letters)
         if stale:
             self._tools.store.drop_waiting(stale)
 
@@ -257,6 +267,7 @@ class Ingest:
             self._after = some[-1].event_id if some else ""
             if not some:
                 break
+        self._count_waiting()
         self._tools.confirm()
         self._revisited = time.monotonic()
 
@@ -313,7 +324,8 @@ class Ingest:
     def _report(self, at_once: bool = False, trouble: str = "") -> Progress:
         now, (then, before) = time.monotonic(), (self._began, 0) if at_once else self._told
         rate = (self._counts["events"] - before) / max(now - then, 1e-9)
-        progress = Progress(**self._counts, rate=rate, lag=self._tools.source.lag(), trouble=trouble)
+        lag, reasons = self._tools.source.lag(), dict(self._reasons)
+        progress = Progress(**self._counts, rate=rate, lag=lag, trouble=trouble, reasons=reasons)
         if at_once or now - then >= self._options.every:
             self._told = (now, self._counts["events"])
             self._tools.tell(progress)

@@ -1,7 +1,7 @@
 """How an ingestion is to go, and how it goes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fradect.stream.ports import Part
 
@@ -27,7 +27,8 @@ USUAL = Options()
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Counts since the start; `rate` is events a second since the last report, in the last one since the start.
-    `trouble`: what is waited for, also at the end, when it was stopped then."""
+    `trouble`: what is waited for, also at the end, when it was stopped then. `waiting`: outcomes, whenever they came,
+    whose event is not known yet, as of the last look. `reasons`: of the `dead`."""
 
     events: int
     outcomes: int
@@ -36,6 +37,8 @@ class Progress:
     rate: float
     lag: Mapping[Part, int]
     trouble: str = ""
+    waiting: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def behind(self) -> int | None:
