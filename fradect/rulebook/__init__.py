@@ -19,8 +19,9 @@ from fradect.rulebook.document import (
     content_of,
     decode,
     graph_problems,
+    path_problems,
+    size_problems,
     table_problems,
-    whole_problems,
 )
 from fradect.rulebook.rows import CatchAll, Grammar, Read, Rule, Table, read_table, repeats
 from fradect.rulebook.vocabulary import Vocabulary, vocabulary
@@ -56,7 +57,10 @@ def examine(raw: bytes, known: Vocabulary, grammar: Grammar) -> tuple[Rulebook |
     problems += graph_problems(jdm)
     for table, content in contents.items():
         problems += table_problems(table, content)
-    problems += whole_problems(contents)
+    problems += path_problems(contents)
+    too_large = list(size_problems(contents))
+    if too_large:  # nobody has to wait for its rows to be judged
+        return None, (*problems, *too_large)
     tables = [read_table(Table(name, content, known, grammar)) for name, content in contents.items() if content.rules]
     problems += (problem for table in tables for problem in table.problems)
     problems += repeats(tables)

@@ -7,7 +7,7 @@ and `or` from left to right without precedence, so a mixture is refused. A test 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -90,31 +90,32 @@ class Cell:
     every: bool
 
 
-LONGEST = 200  # signs in a cell
+LONGEST = 120  # signs in a cell
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<text>'[^'\\]*'|\"[^\"\\]*\")"
+    r"[ \t\n]*(?:(?P<number>\d+(?:\.\d+)?)|(?P<text>'[^'\\]*'|\"[^\"\\]*\")"
     r"|(?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)|(?P<sign>\.\.|[<>=!]=|[<>$+\-*/%()\[\],]))",
     re.ASCII,
 )
+_SPACE = " \t\n"
 _COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
 _WORDS = frozenset({"and", "or", "not", "in"})
 _DEEPEST = 8
 
 
-def parse(text: str) -> Cell:
+def parse(text: str, functions: Collection[str]) -> Cell:
     """ValueError says what the language does not have, and what to write instead."""
     if len(text) > LONGEST:
         raise ValueError(f"is longer than {LONGEST} signs; split the row")
-    return _Parser(_tokens(text)).cell()
+    return _Parser(_tokens(text), functions).cell()
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
     found, at = [], 0
-    while text[at:].strip():
+    while text[at:].strip(_SPACE):
         match = _TOKEN.match(text, at)
         if match is None:
-            strange = text[at:].strip()[0]
+            strange = text[at:].strip(_SPACE)[0]
             raise ValueError(
                 f"{strange!r} is not part of conditions; use comparisons, ranges, lists, 'and', 'or' and 'not in'"
             )
@@ -128,8 +129,9 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 class _Parser:
     """Recursive descent over (kind, word); the kind of a sign or of a word of the language is itself."""
 
-    def __init__(self, tokens: list[tuple[str, str]]) -> None:
+    def __init__(self, tokens: list[tuple[str, str]], functions: Collection[str]) -> None:
         self._tokens = tokens
+        self._functions = functions
         self._at = 0
         self._depth = 0
 
@@ -139,7 +141,7 @@ class _Parser:
             joins.add(self._take())
             tests.append(self._test())
         if self._kind:
-            raise ValueError(f"{self._word!r} stands where the condition should end")
+            raise ValueError(f"{self._word!r} stands where the condition should end; join tests by 'and' or 'or'")
         if len(joins) > 1:
             raise ValueError("mixes 'and', 'or' and ','; use one of them, and another row for the rest")
         return Cell(tuple(tests), joins == {"and"})
@@ -162,7 +164,7 @@ class _Parser:
         negated = self._kind == "not"
         if negated:
             self._take()
-        self._expect("in", "after 'not'")
+        self._expect("in", "after 'not'; nothing else may follow it")
         if self._kind not in ("[", "("):
             raise ValueError("after 'in' comes a list or a range, such as ['a', 'b'] or [1..5]")
         return self._range_or_list(left, negated=negated)
@@ -219,7 +221,7 @@ class _Parser:
                 return self._call(word)
             case "name":
                 return _named(word)
-        raise ValueError(f"a value is missing {f'before {word!r}' if word else 'at the end'}")
+        raise ValueError(f"a value is missing {f'before {word!r}' if word else 'at the end'}; write it as in >= 5")
 
     def _inner(self) -> Operand:
         self._depth += 1
@@ -230,6 +232,8 @@ class _Parser:
         return found
 
     def _call(self, function: str) -> Call:
+        if function not in self._functions:
+            raise ValueError(f"calls {function}; conditions may call {', '.join(self._functions)}")
         self._take()
         self._depth += 1
         if self._depth > _DEEPEST:
@@ -278,15 +282,17 @@ def _alone(operand: Operand) -> Test:
     return Compare("==", Subject(), operand)
 
 
-def parts(operand: Operand) -> Iterator[Operand]:
-    """The operand and everything in it."""
-    yield operand
-    if isinstance(operand, Sum):
-        yield from parts(operand.left)
-        yield from parts(operand.right)
-    if isinstance(operand, Call):
-        for argument in operand.arguments:
-            yield from parts(argument)
+def parts(*found: Operand) -> list[Operand]:
+    """The operands and everything in them, each after what it stands in."""
+    waiting, seen = list(found), []
+    while waiting:
+        part = waiting.pop()
+        seen.append(part)
+        if isinstance(part, Sum):
+            waiting += (part.left, part.right)
+        elif isinstance(part, Call):
+            waiting += part.arguments
+    return seen
 
 
 def operands(test: Test) -> tuple[Operand, ...]:
@@ -302,10 +308,8 @@ def operands(test: Test) -> tuple[Operand, ...]:
             return (call,)
 
 
-def everything(cell: Cell) -> Iterator[Operand]:
-    for test in cell.tests:
-        for operand in operands(test):
-            yield from parts(operand)
+def everything(cell: Cell) -> list[Operand]:
+    return parts(*(operand for test in cell.tests for operand in operands(test)))
 
 
 def names(cell: Cell) -> frozenset[str]:

@@ -13,7 +13,7 @@ INPUT, OUTPUT, TABLE = "inputNode", "outputNode", "decisionTableNode"
 REQUIRED = ("id", "points", "floor", "allow", "text", "if_missing")
 OUTPUTS = (*REQUIRED, "priority")
 
-MOST_TABLES, MOST_ROWS, MOST_COLUMNS = 40, 500, 40
+MOST_TABLES, MOST_ROWS, MOST_COLUMNS, MOST_CONDITIONS = 40, 500, 40, 4_000
 _MAX_BYTES = 4 * 1024 * 1024
 _T = TypeVar("_T")
 
@@ -191,13 +191,19 @@ def _stray_cells(table: str, content: Content) -> Iterator[Problem]:
             yield Problem(f"the cell {cells[key][:60]!r} belongs to no column ({key!r}); remove it", table, number)
 
 
-def whole_problems(contents: Mapping[str, Content]) -> Iterator[Problem]:
-    """What is wrong with the tables together, by their names."""
+def path_problems(contents: Mapping[str, Content]) -> Iterator[Problem]:
     for path in _repeated(content.output_path for content in contents.values() if content.output_path):
         yield Problem(f"output path {path!r} belongs to two tables; give each its own")
+
+
+def size_problems(contents: Mapping[str, Content]) -> Iterator[Problem]:
+    """More than can be judged at a load and tried within a decision's time."""
     rows = sum(len(content.rules) for content in contents.values())
     if rows > MOST_ROWS:
-        yield Problem(f"has {rows} rows; {MOST_ROWS} are allowed, so that a decision keeps its time")
+        yield Problem(f"has {rows} rows; {MOST_ROWS} are allowed, so that a decision keeps its time; remove some")
+    filled = sum(bool(row.get(c.id, "").strip()) for t in contents.values() for row in t.rules for c in t.inputs)
+    if filled > MOST_CONDITIONS:
+        yield Problem(f"has {filled} conditions; {MOST_CONDITIONS} are allowed, for the same reason; remove some")
 
 
 def _repeated(names: Iterator[str]) -> list[str]:

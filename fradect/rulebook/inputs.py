@@ -118,5 +118,5 @@ def _lean(table: Mapping[str, Any], kept: Collection[str]) -> dict[str, Any]:
     rows = [row for row in table["rules"] if row[name].strip().replace('"', "'") in kept]
     inputs = [column for column in table["inputs"] if any(row.get(column["id"], "").strip() for row in rows)]
     columns = ["_id", *(column["id"] for column in (*inputs, *outputs))]
-    rules = [{column: row.get(column, "") for column in columns} for row in rows]
+    rules = [{column: row.get(column, "").strip() for column in columns} for row in rows]
     return {**table, "inputs": inputs, "outputs": outputs, "rules": rules}

@@ -39,7 +39,7 @@ FUNCTIONS: Mapping[str, tuple[tuple[Sort, ...], Sort]] = {
 }
 """Every function a condition may call: each looks at its values once, whatever they are."""
 
-LARGEST = Decimal(10) ** 15  # of a number in a condition, and of a value that comes to rules
+LARGEST = Decimal(10) ** 16  # of a number in a condition, and of a value that comes to rules
 _FACTOR = Decimal(10) ** 6
 _MOST_PRODUCTS = 2
 _OTHER = "\x00"  # a text that no condition names
@@ -59,10 +59,11 @@ def check(cell: Cell, column: str, known: Mapping[str, Domain]) -> None:
     """ValueError says what does not fit. Every name in the cell is known."""
     for test in cell.tests:
         _check_test(test, column, known)
-    products = [part for part in everything(cell) if isinstance(part, Sum) and part.sign in "*/%"]
+    there = everything(cell)
+    products = [part for part in there if isinstance(part, Sum) and part.sign in "*/%"]
     if len(products) > _MOST_PRODUCTS:
         raise ValueError(f"multiplies more than {_MOST_PRODUCTS} times; use a feature that holds the result")
-    for part in everything(cell):
+    for part in there:
         if isinstance(part, Const) and isinstance(part.value, Decimal) and abs(part.value) > LARGEST:
             raise ValueError(f"holds a number beyond {LARGEST:,f}, which no value reaches")
 
@@ -77,7 +78,8 @@ def _check_test(test: Test, column: str, known: Mapping[str, Domain]) -> None:
     for operand, sort in zip(others, sorts[1:], strict=True):
         if sort is not sorts[0]:
             raise ValueError(
-                f"{_said(operand, column)} is {sort}, but {_said(left, column)} is {_of(left, column, known)}"
+                f"{_said(operand, column)} is {sort}, but {_said(left, column)} is {_of(left, column, known)}; write "
+                f"{sorts[0]}"
             )
     ordered = isinstance(test, Within) or (isinstance(test, Compare) and test.sign not in ("==", "!="))
     if ordered and sorts[0] is not Sort.NUMBER:
@@ -93,7 +95,7 @@ def _check_choices(left: Operand, others: list[Operand], column: str, known: Map
         if domain is None or not domain.choices or not isinstance(option, Const):
             continue
         if option.value not in domain.choices:
-            raise ValueError(f"{option.value!r} is no value of {_said(left, column)}: it is {domain.words}")
+            raise ValueError(f"{option.value!r} is no value of {_said(left, column)}; write {domain.words}")
 
 
 def _domain(operand: Operand, column: str, known: Mapping[str, Domain]) -> Domain | None:
@@ -137,8 +139,6 @@ def _sort(operand: Operand, column: str, known: Mapping[str, Domain]) -> Sort:
 
 
 def _sort_of_call(call: Call, column: str, known: Mapping[str, Domain]) -> Sort:
-    if call.function not in FUNCTIONS:
-        raise ValueError(f"calls {call.function}; conditions may call {', '.join(FUNCTIONS)}")
     takes, gives = FUNCTIONS[call.function]
     if tuple(_sort(argument, column, known) for argument in call.arguments) != takes:
         raise ValueError(f"{call.function} takes {' and '.join(takes)}")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from fradect.rulebook.conditions import Cell, names, parse
 from fradect.rulebook.document import Content, Problem
-from fradect.rulebook.meaning import can_hold, check, must_hold
+from fradect.rulebook.meaning import FUNCTIONS, can_hold, check, must_hold
 from fradect.rulebook.vocabulary import Domain, Vocabulary
 from fradect.types import Action
 
@@ -182,7 +182,7 @@ class _Reading:
             return None
         known = self._table.known.known
         try:
-            cell = parse(text)
+            cell = parse(text, FUNCTIONS)
             known_names = [other for other in sorted(names(cell)) if self._is_known(name, other)]
             if len(known_names) < len(names(cell)):
                 return None

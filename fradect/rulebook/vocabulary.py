@@ -76,7 +76,7 @@ def _barred(module: Module) -> Iterator[tuple[str, str]]:
         elif name.endswith("_cipher"):
             yield f"event.{name}", "is another text each time; use the token"
         elif name in module.protected:
-            yield f"event.{name}", "is protected: no decision may hang on it"
+            yield f"event.{name}", "is protected, no decision may hang on it; remove the condition"
 
 
 def _of_field(kind: FieldType, choices: tuple[str, ...]) -> Domain:

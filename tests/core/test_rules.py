@@ -1,6 +1,7 @@
 """Rules hit, miss or could not run; a rulebook that could never work is refused with its place."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from fradect.features.contract import Contract
 from fradect.lists import NOTHING_LISTED
 from fradect.modules import contract_of, module_of
 from fradect.policy import RuleEffects
+from fradect.rulebook.document import MOST_COLUMNS, MOST_CONDITIONS, MOST_ROWS
 from fradect.rules import Findings, Rules, load
 from fradect.types import HOUR, Action, Vector
 from fradect.words import Words
@@ -219,3 +221,93 @@ _WORDS = Words(STANDARD, "RUB")
 def test_an_allowance_is_carried_to_the_effects() -> None:
     findings = _rules(_changed(_cell(0, "allow", "true"))).find(purchase(), vector_of(STANDARD, customer_count_1h=9.0))
     assert findings.effects.allow
+
+
+def test_hits_are_told_in_the_order_of_their_priority() -> None:
+    values = {"device_distinct_card_1h": 3.0, "customer_count_1h": 6.0, "account_age": 400.0}
+    event = purchase()
+    hits = _rules().find(event, vector_of(STANDARD, 0.0, **values), {"deny_card": True, "allow_customer": True}).hits
+    assert [hit.id for hit in hits] == ["denied_card", "allowed_customer", "card_testing", "customer_burst"]
+
+
+def test_without_a_priority_the_order_is_the_rulebooks() -> None:
+    values = {"customer_count_1h": 6.0, "card_count_1h": 8.0, "account_age": 400.0}
+    hits = _rules().find(purchase(), vector_of(STANDARD, 0.0, **values)).hits
+    assert [hit.id for hit in hits] == ["customer_burst", "card_burst"]
+    turned = _rules(_changed(_cell(2, "priority", "1"))).find(purchase(), vector_of(STANDARD, 0.0, **values)).hits
+    assert [hit.id for hit in turned] == ["card_burst", "customer_burst"]
+
+
+def test_a_rulebook_without_the_priority_column_loads_as_before() -> None:
+    def drop(book: dict[str, Any]) -> None:
+        for node in book["nodes"]:
+            if node["type"] == "decisionTableNode":
+                node["content"]["outputs"] = [c for c in node["content"]["outputs"] if c["field"] != "priority"]
+                for row in node["content"]["rules"]:
+                    row.pop("priority")
+
+    assert {rule.priority for rule in load(_changed(drop), MODULE).rules} == {0}
+
+
+@pytest.mark.parametrize("signal", [True, False, None, 1, "true"])
+def test_a_signal_that_is_no_flag_is_unknown(signal: Any) -> None:
+    signals = {} if signal is None else {"deny_device": signal}
+    findings = _SHARED.find(purchase(), vector_of(STANDARD, 0.0, account_age=400.0), signals)
+    assert ("denied_device" in _ids(findings)) is (signal is True)
+    assert ("denied_device" in findings.could_not_run) is (not isinstance(signal, bool))
+
+
+@pytest.mark.parametrize("value", [NAN, float("inf"), float("-inf"), 1e300, -1e300, 1e17])
+def test_a_number_that_is_none_or_beyond_all_bounds_is_missing_and_the_tables_still_run(value: float) -> None:
+    findings = _SHARED.find(purchase(), vector_of(STANDARD, 0.0, amount=value, account_age=400.0))
+    assert "amount_extreme" in findings.could_not_run
+    assert findings.effects.floor is Action.REVIEW
+    assert not findings.broken
+
+
+@pytest.mark.parametrize("value", [5, True, NAN, b"cod", ["cod"], {"a": 1}, "c" * 2_000, "\ud800", "", None])
+def test_a_field_of_another_type_never_reaches_the_engine(value: Any) -> None:
+    findings = _SHARED.find(purchase(payment_method=value), vector_of(STANDARD, 0.0, account_age=400.0))
+    assert "cash_on_delivery_high_amount" not in _ids(findings)
+    assert ("cash_on_delivery_high_amount" in findings.could_not_run) is (value != "")
+    assert not findings.broken
+
+
+def test_text_of_any_alphabet_is_compared_as_it_is() -> None:
+    def by_customer(book: dict[str, Any]) -> None:
+        _table(book)["inputs"][0]["field"] = "event.customer_id"
+        _table(book)["rules"][0].update(in0="in ['Ωмега🙂', 'z']", text="''")
+
+    rules = _rules(_changed(by_customer))
+    for name, hit in {"Ωмега🙂": True, "омега": False, "z": True}.items():
+        found = _ids(rules.find(purchase(customer_id=name), vector_of(STANDARD, 0.0, account_age=400.0)))
+        assert ("customer_burst" in found) is hit
+
+
+def _largest() -> bytes:
+    """As many rows and columns as are allowed, nearly every cell as long as it may be."""
+    book = json.loads(RULEBOOK)
+    table, fields = _table(book), [f.name for f in STANDARD if not f.categories][:MOST_COLUMNS]
+    book["nodes"] = [n for n in book["nodes"] if n["type"] != "decisionTableNode" or n["id"] == "velocity"]
+    there = {node["id"] for node in book["nodes"]}
+    book["edges"] = [e for e in book["edges"] if {e["sourceId"], e["targetId"]} <= there]
+    table["inputs"] = [{"id": f"in{i}", "name": name, "field": name} for i, name in enumerate(fields)]
+    empty = dict.fromkeys((c["id"] for c in (*table["inputs"], *table["outputs"])), "")
+    rows = []
+    for n in range(MOST_ROWS - 1):
+        some = [table["inputs"][(n + i) % MOST_COLUMNS] for i in range(MOST_CONDITIONS // MOST_ROWS)]
+        cells = {c["id"]: f">= 0.000{n} and < {n} + abs($) + " + "1 + " * 17 + "1" for c in some}
+        rows.append({**empty, **cells, "id": f"'r{n}'", "points": "1"})
+    table["rules"] = [*rows, {**empty, "id": "'all'", "if_missing": "'REVIEW'"}]
+    return json.dumps(book).encode()
+
+
+def test_the_largest_rulebook_that_is_allowed_keeps_within_50_ms() -> None:
+    rules = _rules(_largest())
+    everywhere, spent = vector_of(STANDARD, 0.5), []
+    for _ in range(5):
+        start = time.process_time()
+        findings = rules.find(purchase(), everywhere)
+        spent.append(time.process_time() - start)
+        assert len(findings.hits) == MOST_ROWS - 1
+    assert min(spent) < 0.05
