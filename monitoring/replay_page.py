@@ -89,6 +89,6 @@ def _example(inputs: Inputs) -> str:
 
 
 def _features(report: ReplayReport, contract: Contract) -> str:
-    rows = [(f.name, f.kind.value, f"{report.by_feature[f.name]:,}") for f in contract]
+    rows = [(f.name, f"{report.by_feature[f.name]:,}", f.kind.value) for f in contract]
     marked = [i for i, f in enumerate(contract) if report.by_feature[f.name]]
-    return table(("feature", "kind", "values that differ"), rows, marked)
+    return table(("feature", "differ", "kind"), rows, marked)

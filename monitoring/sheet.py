@@ -11,19 +11,21 @@ _HEAD = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{ti
 body {{ font: 15px/1.5 system-ui, sans-serif; color: #1c2733; background: #fff; margin: 0 auto; padding: 24px 32px;
   max-width: 1080px }}
 h1 {{ font-size: 24px; margin: 0 0 4px }} h2 {{ font-size: 17px; margin: 28px 0 6px }}
+h1, h2, h3, p {{ overflow-wrap: anywhere }}
 h3 {{ font-size: 15px; margin: 22px 0 2px }} p {{ margin: 4px 0 }}
-table {{ border-collapse: collapse; margin: 8px 0 }}
+.wide {{ overflow-x: auto; margin: 8px 0 }} table {{ border-collapse: collapse }}
 td, th {{ padding: 3px 18px 3px 0; text-align: right; border-bottom: 1px solid #e3e8ed; vertical-align: top;
-  overflow-wrap: anywhere }}
+  max-width: 44ch; overflow-wrap: break-word }}
 th {{ font-weight: 600; color: #51606e }} td:first-child, th:first-child {{ text-align: left }}
 .bad {{ color: #b3261e; font-weight: 600 }} .good {{ color: #1b7a3d }} .quiet {{ color: #6b7985 }}
-svg {{ display: block; margin: 8px 0; max-width: 100% }}
+svg {{ display: block }}
+@media (max-width: 600px) {{ body {{ padding: 16px }} td, th {{ padding-right: 8px; max-width: 30ch }} }}
 @media (prefers-color-scheme: dark) {{ body {{ color: #dbe4ec; background: #14191f }}
   td, th {{ border-color: #2c3742 }} th {{ color: #93a3b1 }} .bad {{ color: #ff8a80 }} .good {{ color: #7fd69b }} }}
 </style></head><body>
 """
 
-_WIDE, _HIGH, _EDGE, _BROAD = 1016, 150, 22, 60
+_WIDE, _NARROW, _HIGH, _EDGE, _BROAD = 1016, 340, 150, 22, 60
 
 Row = Sequence[str]
 
@@ -42,7 +44,7 @@ def table(columns: Row, rows: Sequence[Row], marked: Sequence[int] = ()) -> str:
     head = "".join(f"<th>{text(column)}</th>" for column in columns)
     wrong = set(marked)
     body = "".join(_row(row, is_marked=i in wrong) for i, row in enumerate(rows))
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _row(cells: Row, *, is_marked: bool) -> str:
@@ -69,11 +71,11 @@ def days(counts: Mapping[int, int], what: str, colour: str) -> str:
     ends = f'<text x="0" y="{_HIGH - 6}" {_SMALL}>{day(first)}</text>'
     end = max(width * span, 170)
     ends += f'<text x="{end:.0f}" y="{_HIGH - 6}" text-anchor="end" {_SMALL}>{day(last)}</text>' if span > 1 else ""
-    floor = _HIGH - _EDGE
-    axis = f'<line x1="0" x2="{_WIDE}" y1="{floor}" y2="{floor}" stroke="#93a3b1"/>'
+    floor, wide = _HIGH - _EDGE, max(_NARROW, round(width * span) + 2)
+    axis = f'<line x1="0" x2="{wide}" y1="{floor}" y2="{floor}" stroke="#93a3b1"/>'
     return (
-        f'<svg viewBox="0 0 {_WIDE} {_HIGH}" role="img" aria-label="{text(what)}">'
-        f"{words}{axis}{''.join(bars)}{ends}</svg>"
+        f'<div class="wide"><svg width="{wide}" height="{_HIGH}" role="img" aria-label="{text(what)}">'
+        f"{words}{axis}{''.join(bars)}{ends}</svg></div>"
     )
 
 
