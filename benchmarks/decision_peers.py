@@ -16,7 +16,7 @@ from benchmarks.decision_servers import Program
 from benchmarks.features import free_port
 from benchmarks.load import Wire, templates
 from benchmarks.peer_facts import VARIABLE, Facts, address_key
-from benchmarks.peer_feast import Filled
+from benchmarks.peer_feast import Row, View, fill
 from benchmarks.peer_mlflow import save
 from fradect.adapters.vault import HomeVault
 from fradect.features.contract import Kind
@@ -136,7 +136,7 @@ def _filled(names: Sequence[str], ground: Ground, stores: Stores) -> Facts:
         client.mset({f"floor:{key}": row.tobytes() for key, row in rows["customer"].items()})
     references: list[str] = []
     if {"glue", "decent"} & set(names):
-        references = _into_feast(rows, stores)
+        references = fill(stores.redis, stores.folder / "feast", _views(rows))
     release = stores.folder / "model.json"
     release.write_bytes(ground.release.model)
     rulebook = stores.folder / "rulebook.json"
@@ -153,22 +153,22 @@ def _filled(names: Sequence[str], ground: Ground, stores: Stores) -> Facts:
     )
 
 
-def _into_feast(rows: Mapping[str, Mapping[str, np.ndarray]], stores: Stores) -> list[str]:
-    feast = Filled(stores.redis, stores.folder / "feast")
+def _views(rows: Mapping[str, Mapping[str, Row]]) -> list[View]:
+    found = []
     for entity, held in rows.items():
         windows = [f.name for f, window in CONTRACT.windows if window.entity == entity]
-        feast.add(f"{entity}_windows", MODULE.entities[entity], windows, _columns(held, windows))
+        found.append(View(f"{entity}_windows", MODULE.entities[entity], windows, _columns(held, windows)))
     batch = [f.name for f in CONTRACT.of_kind(Kind.BATCH)]
-    feast.add("customer_snapshots", MODULE.entities["customer"], batch, _columns(rows["customer"], batch))
-    return feast.references
+    snapshots = _columns(rows["customer"], batch)
+    return [*found, View("customer_snapshots", MODULE.entities["customer"], batch, snapshots)]
 
 
-def _columns(held: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
+def _columns(held: Mapping[str, Row], names: Sequence[str]) -> dict[str, Row]:
     which = [CONTRACT.names.index(name) for name in names]
     return {key: row[which] for key, row in held.items()}
 
 
-def _of_requests(ground: Ground) -> dict[str, dict[str, np.ndarray]]:
+def _of_requests(ground: Ground) -> dict[str, dict[str, Row]]:
     """By entity and key, for keys of the requests; an address's key is what a peer can make of its text."""
     asked: list[dict[str, Any]] = [msgspec.json.decode(text)["transaction"] for text in ground.texts]
     vault = HomeVault(ground.home)
@@ -188,5 +188,5 @@ def _same(keys: Any) -> dict[str, str]:
     return {key: key for key in keys if key}
 
 
-def _only(held: Newest, wanted: Mapping[str, str]) -> dict[str, np.ndarray]:
+def _only(held: Newest, wanted: Mapping[str, str]) -> dict[str, Row]:
     return {wanted[key]: row for key, row in zip(held.keys, held.matrix, strict=True) if key in wanted}

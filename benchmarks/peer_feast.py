@@ -4,15 +4,20 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
 from feast.types import Float64
 
 from fradect.adapters.online_address import RedisAddress, address_of
+
+Row = npt.NDArray[np.float64]
 
 
 def open_store(url: str, folder: Path) -> FeatureStore:
@@ -31,33 +36,45 @@ def open_store(url: str, folder: Path) -> FeatureStore:
     )
 
 
-class Filled:
-    """Views by name: whose key they have, their features, and the values of every key (keys x features)."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view to be filled: the field whose key it has, its features, and their values by key."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        with _quiet():
-            self._store = open_store(url, folder)
-        self.references: list[str] = []
+    name: str
+    field: str
+    features: Sequence[str]
+    rows: Mapping[str, Row]
 
-    def add(self, view: str, field: str, names: Sequence[str], rows: Mapping[str, np.ndarray]) -> None:
-        """Register a view and write its rows."""
-        entity = Entity(name=field, join_keys=[field], value_type=ValueType.STRING)
-        registered = FeatureView(
-            name=view,
-            entities=[entity],
-            ttl=timedelta(0),
-            schema=[Field(name=name, dtype=Float64) for name in names],
-            source=FileSource(name=f"{view}_rows", path=str(self._folder / f"{view}.parquet"), timestamp_field="at"),
-        )
-        values = np.array(list(rows.values()))
-        frame = pd.DataFrame({field: list(rows), **dict(zip(names, values.T, strict=True)), "at": datetime.now(UTC)})
-        with _quiet():
-            self._store.apply([entity, registered])
-            self._store.refresh_registry()
-            self._store.write_to_online_store(view, frame)
-        self.references += [f"{view}:{name}" for name in names]
+
+def fill(url: str, folder: Path, views: Sequence[View]) -> list[str]:
+    """Register the views and write what they hold; how Feast refers to every feature."""
+    folder.mkdir(parents=True, exist_ok=True)
+    entities = {view.field: _entity(view.field) for view in views}
+    with _quiet():
+        open_store(url, folder).apply([*entities.values(), *(_registered(view, folder) for view in views)])
+        store = open_store(url, folder)  # reads the registry anew
+        for view in views:
+            store.write_to_online_store(view.name, _frame(view))
+    return [f"{view.name}:{name}" for view in views for name in view.features]
+
+
+def _entity(field: str) -> Entity:
+    return Entity(name=field, join_keys=[field], value_type=ValueType.STRING)
+
+
+def _registered(view: View, folder: Path) -> FeatureView:
+    return FeatureView(
+        name=view.name,
+        entities=[_entity(view.field)],
+        ttl=timedelta(0),
+        schema=[Field(name=name, dtype=Float64) for name in view.features],
+        source=FileSource(name=f"{view.name}_rows", path=str(folder / f"{view.name}.parquet"), timestamp_field="at"),
+    )
+
+
+def _frame(view: View) -> pd.DataFrame:
+    columns: dict[str, Any] = dict(zip(view.features, np.array(list(view.rows.values())).T, strict=True))
+    return pd.DataFrame({view.field: list(view.rows), **columns, "at": datetime.now(UTC)})
 
 
 @contextlib.contextmanager
