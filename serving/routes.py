@@ -1,6 +1,5 @@
 """The routes, each as thin as it can be: who calls, what they sent, the answer."""
 
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from serving.auth import SCORE, caller_of
 from serving.body import read_body
 from serving.champions import Champions
 from serving.decisions import Past
+from serving.drawn import drawn_hex
 from serving.idempotency import Running, key_of
 from serving.ip_tables import IpTables
 from serving.metrics import Metrics
@@ -109,4 +109,4 @@ def readiness(reasons: tuple[str, ...], status: str = "not ready") -> Response:
 
 
 def new_request_id() -> str:
-    return f"req_{secrets.token_hex(8)}"
+    return f"req_{drawn_hex(8)}"

@@ -2,7 +2,6 @@
 
 import importlib
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +35,7 @@ from serving.admission import Admission
 from serving.batch import NoBatch
 from serving.champions import Champions, Checks
 from serving.decisions import Past
+from serving.drawn import drawn_hex
 from serving.housekeeping import Chore, Housekeeping, settle_memory
 from serving.ip_tables import IpTables
 from serving.metrics import Metrics, shared_folder
@@ -284,4 +284,4 @@ def now_micros() -> int:
 
 def _new_decision_id() -> str:
     """Sorts by time, so that the ledger's index grows at its end."""
-    return f"dec_{now_micros():013x}{secrets.token_hex(5)}"
+    return f"dec_{now_micros():013x}{drawn_hex(5)}"
