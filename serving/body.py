@@ -8,6 +8,7 @@ from serving.problems import Malformed, TooLarge, TooSlow, UnsupportedMedia
 
 MAX_BYTES = 64 * 1024
 SECONDS = 5.0
+_READ_AWAY = 1024 * 1024  # of a body that is too large: who has sent all of it can read why it was refused
 
 
 async def read_body(request: Request) -> bytes:
@@ -29,7 +30,7 @@ def _check_headers(request: Request) -> None:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMedia("send the body uncompressed")
     length = request.headers.get("content-length", "")
-    if length.isdigit() and (len(length) > 9 or int(length) > MAX_BYTES):
+    if length.isdecimal() and (len(length) > 9 or int(length) > _READ_AWAY):
         raise TooLarge(f"the limit is {MAX_BYTES} bytes")
 
 
@@ -38,7 +39,10 @@ async def _collect(request: Request) -> bytes:
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > MAX_BYTES:
-            raise TooLarge(f"the limit is {MAX_BYTES} bytes")
-        chunks.append(chunk)
+        if size <= MAX_BYTES:
+            chunks.append(chunk)
+        elif size > _READ_AWAY:
+            break
+    if size > MAX_BYTES:
+        raise TooLarge(f"the limit is {MAX_BYTES} bytes")
     return b"".join(chunks)

@@ -113,6 +113,8 @@ def render(error: FradectError, request_id: str) -> Response:
         field=_printable(error.field) if isinstance(error, InvalidInput) and error.field else None,
     )
     headers = {"Retry-After": "1"} if isinstance(error, Unavailable | StillRunning) else {}
+    if isinstance(error, TooSlow | TooLarge):  # or the server goes on reading what nobody wants
+        headers["Connection"] = "close"
     if isinstance(error, Unauthorised):
         headers["WWW-Authenticate"] = 'ApiKey realm="fradect"'
     return Response(msgspec.json.encode(problem), error.status, headers, MEDIA_TYPE)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import sqlalchemy as sa
 from fradect.adapters.database import open_database
 from fradect.adapters.tables import events
 from serving import body as bodies
+from serving.app import create
+from serving.wiring import Service
 from tests.factories_decision import body
-from tests.serving.conftest import Client
+from tests.serving.conftest import Client, promote, settings_of
 
 
 def _count(home: Path) -> int:
@@ -46,6 +49,9 @@ HOSTILE: dict[str, tuple[bytes, int, str | None]] = {
     "1e400": (_amount("1e400"), 422, "transaction.amount"),
     "negative zero": (_amount("-0"), 422, "transaction.amount"),
     "negative zero, with a point": (_amount("-0.0"), 422, "transaction.amount"),
+    "the smallest below zero": (_amount("-0.01"), 422, "transaction.amount"),
+    "more than money holds": (_amount("99999999999999999999"), 422, "transaction.amount"),
+    "an exponent that fits": (_amount("1e30"), 422, "transaction.amount"),
     "1e-400": (_amount("1e-400"), 422, "transaction.amount"),
     "an exponent without end": (_amount("1e99999999999999999999"), 422, None),
     "10**5000": (_amount("1" + "0" * 5000), 422, None),
@@ -61,6 +67,11 @@ HOSTILE: dict[str, tuple[bytes, int, str | None]] = {
     "unknown field": (_with("transaction.colour", "red"), 422, "transaction"),
     "score in the body": (_with("score", 1), 422, ""),
     "tenant in the body": (_with("transaction.tenant_id", "other"), 422, "transaction"),
+    "score of one's own": (_with("transaction.score", 1), 422, "transaction"),
+    "decision of one's own": (_with("decision", "APPROVE"), 422, ""),
+    "a stored field's name": (_with("transaction.amount_base", 1), 422, "transaction"),
+    "a personal field's token": (_with("transaction.customer.email_token", "x"), 422, "transaction.customer"),
+    "__proto__": (_with("transaction.__proto__", {"admin": True}), 422, "transaction"),
     "role in the body": (_with("context.role", "admin"), 422, "context"),
     "number as id": (_with("transaction.customer_id", 5), 422, "transaction.customer_id"),
     "null as customer": (_with("transaction.customer_id", None), 422, "transaction.customer_id"),
@@ -108,6 +119,15 @@ HOSTILE: dict[str, tuple[bytes, int, str | None]] = {
     "two values": (b"{} {}", 400, None),
     "UTF-16": ('{"transaction": 1}'.encode("utf-16"), 400, None),
     "overlong UTF-8": (b'{"a": "\xc0\xaf"}', 400, None),
+    "UTF-16 without a mark": ('{"transaction": 1}'.encode("utf-16-le"), 400, None),
+    "UTF-32": ('{"transaction": 1}'.encode("utf-32"), 400, None),
+    "Latin-1": ('{"a": "caf\u00e9"}'.encode("latin-1"), 400, None),
+    "surrogates in UTF-8": (b'{"a": "\xed\xa0\x80"}', 400, None),
+    "cut off within a character": (b'{"a": "\xe2\x82"}', 400, None),
+    "beyond Unicode": (b'{"a": "\xf4\x90\x80\x80"}', 400, None),
+    "single quotes": (b"{'a': 1}", 400, None),
+    "a comment": (b'{"a": 1} // x', 400, None),
+    "a comma too many": (b'{"a": 1,}', 400, None),
     "byte order mark": (b"\xef\xbb\xbf{}", 400, None),
     "depth": (b"[" * 60_000, 400, None),
     "depth, balanced": (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, 400, None),
@@ -116,15 +136,34 @@ HOSTILE: dict[str, tuple[bytes, int, str | None]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def standing(home: Path) -> Iterator[Client]:
+    """One service for all that must leave nothing behind; that it goes on afterwards is part of the test."""
+    promote(home)
+    service = Service(settings_of(home))
+    app = create(service.start())
+    yield Client(app, (home / "keys" / "api-key").read_text().strip(), service)
+    service.close()
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_bodies_are_refused_and_leave_nothing(client: Client, tmp_path: Path, name: str) -> None:
+def test_hostile_bodies_are_refused_and_leave_nothing(standing: Client, home: Path, name: str) -> None:
     raw, status, field = HOSTILE[name]
-    response = client.post(content=raw)
+    response = standing.post(content=raw)
     _is_problem(response, status)
     if field is not None:
         assert response.json().get("field", "") == field, response.text
-    assert _count(tmp_path) == 0
-    assert client.post(body()).status_code == 200
+    assert _count(home) == 0
+
+
+def test_the_service_goes_on_after_all_of_them(standing: Client, home: Path) -> None:
+    assert standing.post(body()).status_code == 200
+    assert _count(home) == 1
 
 
 def _is_problem(response: httpx.Response, status: int) -> None:
@@ -137,35 +176,9 @@ def _is_problem(response: httpx.Response, status: int) -> None:
     assert "4111" not in response.text
 
 
-HARMLESS = [
-    "👩‍👩‍👧‍👦 shop",
-    "Robert'); DROP TABLE events;--",
-    "${jndi:ldap://x/a}",
-    "{{7*7}} %s %n {0}",
-    '=cmd|"/C calc"!A0',
-    "../../etc/passwd",
-    "\u202egnp.exe",
-    "*)(uid=*))(|(uid=*",
-    "Straße ﬁ",
-]
-
-
-@pytest.mark.parametrize("text", HARMLESS)
-def test_odd_but_honest_text_is_taken_literally_and_comes_back_unchanged(
-    client: Client, tmp_path: Path, text: str
-) -> None:
-    assert client.post(body(text, customer_id=text)).status_code == 200
-    engine = open_database(f"sqlite:///{tmp_path}/ledger.db")
-    with engine.connect() as connection:
-        (row,) = connection.execute(sa.select(events.c.event_id, events.c.fields)).all()
-    engine.dispose()
-    assert row.event_id == text
-    assert json.loads(row.fields)["customer_id"] == text
-
-
 @pytest.mark.parametrize("number", ["1763895042112345678", "2026112300000017", "0000000000000000", "1234567890128"])
-def test_long_order_numbers_are_ids_though_one_in_ten_passes_the_luhn_check(client: Client, number: str) -> None:
-    assert client.post(body(number)).status_code == 200
+def test_long_order_numbers_are_ids_though_one_in_ten_passes_the_luhn_check(standing: Client, number: str) -> None:
+    assert standing.post(body(number)).status_code == 200
 
 
 def test_two_spellings_of_one_character_are_one_customer(client: Client) -> None:
@@ -179,14 +192,18 @@ def test_two_spellings_of_one_character_are_one_customer(client: Client) -> None
     ("headers", "status"),
     [
         ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": ""}, 415),
+        ({"Content-Type": "application/json-seq"}, 415),
+        ({"Content-Type": "application/json, text/plain"}, 415),
         ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
         ({"Content-Encoding": "gzip"}, 415),
+        ({"Content-Encoding": "br"}, 415),
         ({"Content-Length": "99999999"}, 413),
         ({"Content-Length": "9" * 30}, 413),
     ],
 )
-def test_headers_that_do_not_fit_are_refused(client: Client, headers: dict[str, str], status: int) -> None:
-    _is_problem(client.post(content=json.dumps(body()).encode(), headers=headers), status)
+def test_headers_that_do_not_fit_are_refused(standing: Client, headers: dict[str, str], status: int) -> None:
+    _is_problem(standing.post(content=json.dumps(body()).encode(), headers=headers), status)
 
 
 def test_a_body_that_trickles_in_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
