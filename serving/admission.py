@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 from fradect.errors import Unavailable
 
-MOST, LEAST = 256, 16
+MOST, LEAST = 256, 8
 SHARE = 0.5  # of the budget may be spent on others' turns
-_WINDOW_SECONDS, _BUSY = 1.0, 0.25
+_WINDOW_SECONDS, _BUSY = 0.5, 0.25
 
 
 class Overloaded(Unavailable):
@@ -18,24 +18,31 @@ class Overloaded(Unavailable):
 
 
 class Admission:
-    """A bound on requests in flight, from what a decision is measured to cost: who waits for n others waits n times it.
+    """A bound on requests in flight, learnt from what decisions are measured to take.
 
-    The cost is the processor time of this process, whatever it is spent on, by the decisions made with it. For one
-    thread, the event loop's.
+    Who waits for n others waits n times what one costs: processor time of this process, whatever it is spent on, by
+    the decisions made with it. Where the processor is shared with others that is too hopeful, so the bound also
+    shrinks while it is reached and decisions take longer than they should, and then grows again. For one thread, the
+    event loop's.
     """
 
-    def __init__(self, budget_seconds: float, spent: Callable[[], float] = time.process_time) -> None:
+    def __init__(
+        self,
+        budget_seconds: float,
+        spent: Callable[[], float] = time.process_time,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._most_wait = SHARE * budget_seconds
-        self._spent = spent
+        self._spent, self._now = spent, now
         self._in_flight = 0
-        self._decisions = 0
-        self._since = spent()
-        self._began = time.monotonic()
-        self.limit = LEAST * 4
+        self._ceiling = MOST
+        self.limit = LEAST * 8
+        self._window(now(), spent())
 
     def check(self) -> None:
         """Overloaded when there is no room; costs next to nothing, so it comes first."""
         if self._in_flight >= self.limit:
+            self._is_full = True
             raise Overloaded("more is asked than can be decided in time; ask again in a second")
 
     @contextmanager
@@ -43,20 +50,35 @@ class Admission:
         """Room for one; Overloaded when there is none."""
         self.check()
         self._in_flight += 1
+        began = self._now()
         try:
             yield
         finally:
             self._in_flight -= 1
-            self._count()
+            self._count(began)
 
-    def _count(self) -> None:
-        """A window in which there was little to do says more of what else was done in it."""
+    def _count(self, began: float) -> None:
+        now = self._now()
         self._decisions += 1
-        now = time.monotonic()
-        if now - self._began < _WINDOW_SECONDS:
+        self._taken += now - began
+        if now - self._since < _WINDOW_SECONDS:
             return
         spent = self._spent()
-        if spent - self._since >= _BUSY * (now - self._began):
-            cost = (spent - self._since) / self._decisions
-            self.limit = max(LEAST, min(MOST, int(self._most_wait / max(cost, 1e-6))))
-        self._began, self._since, self._decisions = now, spent, 0
+        self._learn(now - self._since, spent - self._spent_before)
+        self._window(now, spent)
+
+    def _learn(self, elapsed: float, spent: float) -> None:
+        """A window in which there was little to do says more of what else was done in it."""
+        if spent >= _BUSY * elapsed:
+            self._ceiling = max(LEAST, min(MOST, int(self._most_wait * self._decisions / spent)))
+        wanted = self.limit
+        if self._is_full:
+            mean = self._taken / self._decisions
+            wanted = round(self.limit * max(0.5, min(1.25, self._most_wait / max(mean, 1e-6))))
+        elif spent >= _BUSY * elapsed:
+            wanted = max(self.limit, self._ceiling)
+        self.limit = max(LEAST, min(self._ceiling, wanted))
+
+    def _window(self, now: float, spent: float) -> None:
+        self._since, self._spent_before = now, spent
+        self._decisions, self._taken, self._is_full = 0, 0.0, False

@@ -1,16 +1,19 @@
 """More is asked than can be decided: the excess is told at once, the rest is decided, and nothing is left behind."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from statistics import mean
 
 import httpx
 import pytest
 
-from serving import admission
-from serving.admission import LEAST, MOST, Admission, Overloaded
+from serving.admission import LEAST, MOST, SHARE, Admission, Overloaded
 from tests.factories_decision import body
 from tests.serving.conftest import SCORE, Client
+
+BUDGET = 0.3
 
 
 async def _all_at_once(client: Client, count: int) -> list[httpx.Response]:
@@ -61,26 +64,50 @@ def test_a_body_that_trickles_takes_nobodys_place(client: Client) -> None:
     assert asyncio.run(go()) == 200
 
 
-@pytest.mark.parametrize(("cost", "limit"), [(0.0005, MOST), (0.001, 150), (0.002, 75), (0.1, LEAST)])
-def test_the_bound_is_half_the_budget_over_the_cost(cost: float, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(admission.time, "monotonic", lambda: now[0])
-    held = Admission(0.3, lambda: now[0])
-    for _ in range(3 * int(2 / cost)):
-        with held.held():
-            now[0] += cost * (1 + 1e-9)
-    assert abs(held.limit - limit) <= 2
+class World:
+    """A clock, the processor's time, and what one decision takes of either."""
+
+    def __init__(self, cost: float, share: float = 1.0) -> None:
+        self.now, self.cost, self.share = 0.0, cost, share
+        self.admission = Admission(BUDGET, lambda: self.now * self.share, lambda: self.now)
+
+    def saturate(self, seconds: float) -> float:
+        """As many ask as are let in, always; the mean time of the last second's decisions."""
+        taken: list[tuple[float, float]] = []
+        waiting: deque[tuple[float, ExitStack]] = deque()
+        while self.now < seconds:
+            with suppress(Overloaded):
+                while True:
+                    place = ExitStack()
+                    place.enter_context(self.admission.held())
+                    waiting.append((self.now, place))
+            self.now += self.cost
+            began, place = waiting.popleft()
+            place.close()
+            taken.append((self.now, self.now - began))
+        return mean(took for at, took in taken if at > seconds - 1)
 
 
-def test_an_idle_service_does_not_learn_from_what_else_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(admission.time, "monotonic", lambda: now[0])
-    held = Admission(0.3, lambda: 0.05 * now[0])
-    before = held.limit
+@pytest.mark.parametrize(("cost", "limit"), [(0.0002, MOST), (0.001, 150), (0.002, 75), (0.1, LEAST)])
+def test_the_bound_is_half_the_budget_over_the_cost(cost: float, limit: int) -> None:
+    world = World(cost)
+    world.saturate(20.0)
+    assert abs(world.admission.limit - limit) <= limit * 0.05
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.26])
+def test_decisions_are_in_time_also_where_others_use_the_processor(share: float) -> None:
+    """Half of the budget is for waiting, so that the slowest has the other half."""
+    assert World(0.004, share).saturate(20.0) <= SHARE * BUDGET * 1.3
+
+
+def test_an_idle_service_does_not_learn_from_what_else_it_does() -> None:
+    world = World(1.0, share=0.05)
+    before = world.admission.limit
     for _ in range(20):
-        with held.held():
-            now[0] += 1.0
-    assert held.limit == before
+        with world.admission.held():
+            world.now += 1.0
+    assert world.admission.limit == before
 
 
 def test_an_error_gives_the_place_back() -> None:
