@@ -184,6 +184,8 @@ def skewed(found: "SkewFound", json: Path | None) -> None:
     ]
     if wrong:
         console.print(table("Features that differ", ("feature", "mismatches", "missing", "extra"), wrong))
+    if report.overtook:
+        console.print(f"{report.overtook:,} decisions overtook an import: it was not in the live state yet")
     console.print(f"Report: {found.page}")
     leave_json(json, report.figures)
 

@@ -17,6 +17,7 @@ def skew_page(report: SkewReport, what: str) -> bytes:
     rows += [
         ("events that history has not", f"{report.unmatched:,}"),
         ("under another number", f"{report.renumbered:,}"),
+        ("that overtook an import, and differ by it", f"{report.overtook:,}"),
     ]
     parts = [
         f'<h1>Skew: <span class="{"good" if report.equal else "bad"}">{text(verdict)}</span></h1>',

@@ -37,7 +37,7 @@ class Shown:
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A live state, the scope that is meant, and the contract whose windows it is to answer: the champion's, or the
-    log's before there is one."""
+    log's before there is one. `is_served`: the settings name it, so decisions are made from it."""
 
     state: States
     settings: Settings
@@ -45,12 +45,13 @@ class Kept:
     contract: str
     layout: Layout
     places: Places
+    is_served: bool
 
     def rebuild(self) -> Rebuilt:
         """What was known to be stored before is so after, as far as the state had come."""
         before = self.state.mark(self.tenant, self.layout.module)
         with sql(self.settings) as (shared, stored):
-            rebuilder = Rebuilder(self.state, self.settings.home, shared, stored)
+            rebuilder = Rebuilder(self.state, self.settings.home, shared, stored, is_served=self.is_served)
             rebuilt = rebuilder.rebuild(self.tenant, self.layout, lambda words, share: advance(share, 1.0, words))
         if before.layout == self.layout.digest:
             self.state.confirm(self.tenant, self.layout.module, before.confirmed_seq)
@@ -79,6 +80,8 @@ def live_state(module: str, tenant: str, url: str | None, *, to_read: bool = Fal
     state = open_state(chosen[0], named=chosen[1])
     try:
         layout = layout_of(shop.module, contract)
-        yield Kept(state, shop.settings, tenant, contract.name, layout, shop.places)
+        yield Kept(
+            state, shop.settings, tenant, contract.name, layout, shop.places, chosen[0] == shop.settings.state_url
+        )
     finally:
         state.close()

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from flows.wiring import Workshop
-from flows.wiring.online import measurements, remembered
+from flows.wiring.online import caught_up, measurements, remembered
 from fradect.adapters.ledger_vectors import Sample, logged_vectors
 from fradect.adapters.replay_source import ReplaySource
 from fradect.features.contract import Contract, Kind
@@ -22,6 +22,7 @@ from fradect.types import HOUR, Event
 from monitoring.skew import Expected
 
 UNRECORDED = "when customer snapshots went online is not on record: materialise them once"
+_NOT_YET = 2**62
 _WHILE = HOUR  # a materialisation that ended so soon after a decision may have been under way then
 
 
@@ -36,10 +37,10 @@ def expected(
     """History's rows by event id, and features that cannot be compared, with the reason.
 
     Batch features are those of the snapshot that was current at the event, among those that were online by the
-    decision.
+    decision. Imports of a lower number that the live state had not taken in by then are told of.
     """
     batch = [feature.name for feature in contract.of_kind(Kind.BATCH)]
-    online = _Online.of(shop, contract)
+    online, imports = _Online.of(shop, contract), _Imports.of(shop)
     decided = {one.event_id: one.decided_at for one in logged}
     table = ds.dataset(shop.places.training_set(contract)).to_table(
         columns=["event_id", "seq", "event_time", "customer_id", *contract.names],
@@ -51,7 +52,8 @@ def expected(
         values = [float(row[name]) for name in contract.names]
         event_id = row["event_id"]
         seen = online.seen(_customers_event(shop, event_id, time_, row["customer_id"]), decided[event_id])
-        rows[event_id] = Expected(row["seq"], [_with_batch(contract, values, snapshot) for snapshot in seen])
+        possible = [_with_batch(contract, values, snapshot) for snapshot in seen]
+        rows[event_id] = Expected(row["seq"], possible, imports.overtaken(row["seq"], decided[event_id]))
     return rows, dict.fromkeys(batch, UNRECORDED) if batch and not online.untils else {}
 
 
@@ -62,6 +64,30 @@ def leave(shop: Workshop, figures: Mapping[str, int]) -> None:
     with measurements(shop) as told:
         for name, value in figures.items():
             told.record(Measurement(f"fradect_skew_{name}", labels, float(value), now))
+
+
+@dataclass(frozen=True, slots=True)
+class _Imports:
+    """Imports by their first and last number; when the live state had taken in which of them, by the last; and for how
+    long a decision may have been under way (microseconds)."""
+
+    batches: Sequence[tuple[int, int]]
+    caught_up: Sequence[tuple[int, int]]
+    budget: int
+
+    @classmethod
+    def of(cls, shop: Workshop) -> "_Imports":
+        batches = [(batch.first_seq, batch.last_seq) for batch in shop.facts.imports]
+        return cls(batches, caught_up(shop), shop.settings.budget_ms * 1000)
+
+    def overtaken(self, seq: int, decided_at: int) -> bool:
+        """Whether an import's numbers are lower than the decision's, which the live state was still without then."""
+        return any(first < seq and decided_at <= self._seen_from(last) + self.budget for first, last in self.batches)
+
+    def _seen_from(self, last: int) -> int:
+        """Where nothing is on record at all, it always was."""
+        ends = [end for end, upto in self.caught_up if upto >= last]
+        return ends[0] if ends else (_NOT_YET if self.caught_up else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,15 @@ class Facts(msgspec.Struct, frozen=True):
         """The highest number that an event or an outcome here has."""
         return max((batch.last_seq for batch in self.batches), default=0)
 
+    @property
+    def imports(self) -> tuple[BatchFacts, ...]:
+        """Batches that came by an import."""
+        return tuple(batch for batch in self.batches if batch.events is None)
+
+    @property
+    def imported_seq(self) -> int:
+        return max((batch.last_seq for batch in self.imports), default=0)
+
 
 def facts_of(mapping: Mapping) -> Facts:
     """Of a log that is about to begin."""

@@ -1,5 +1,7 @@
 """The live state from everything that is stored: the Parquet log, and what SQL has beside it."""
 
+import logging
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import sqlalchemy as sa
 
 from fradect.adapters.event_log import EventLog
 from fradect.adapters.logged_events import LoggedEvents
+from fradect.adapters.shared_sql import SqlMeasurements
 from fradect.adapters.sql_events import SqlEvents
 from fradect.adapters.state_parts import Progress, Rebuilt
 from fradect.adapters.state_rebuild import Refillable, Sources, Tail, rebuild_from
@@ -15,29 +18,53 @@ from fradect.adapters.tables import outcomes
 from fradect.errors import Unavailable
 from fradect.features.held import Learnt
 from fradect.features.layout import Layout
+from fradect.ports import Measurement
 from fradect.types import Event
 
 _ROWS = 1_000
 
 
-class Rebuilder:
-    """Of a live state beside the logs of one home and one SQL."""
+CAUGHT_UP = "fradect_state_caught_up"
+"""A measurement by module and tenant: from then on decisions saw every import up to this number."""
 
-    def __init__(self, state: Refillable, home: Path, shared: sa.Engine, stored: SqlEvents) -> None:
+log = logging.getLogger(__name__)
+
+
+class Rebuilder:
+    """Of a live state beside the logs of one home and one SQL. `is_served`: decisions are made from it, so when it
+    caught up with imports is put on record."""
+
+    def __init__(
+        self, state: Refillable, home: Path, shared: sa.Engine, stored: SqlEvents, *, is_served: bool = True
+    ) -> None:
         self._state = state
         self._home = home
         self._shared = shared
         self._stored = stored
+        self._is_served = is_served
 
     def rebuild(self, tenant_id: str, layout: Layout, progress: Progress = lambda _stage, _share: None) -> Rebuilt:
         log = EventLog(self._home, layout.module, tenant_id)
-        logged = LoggedEvents(log) if log.facts() else None
+        facts = log.facts()
+        logged = LoggedEvents(log) if facts else None
         try:
             tail = Tail(self._events(log), self._outcomes(log, logged))
-            return rebuild_from(Sources(log.folder, None, tail, progress), self._state, tenant_id, layout)
+            rebuilt = rebuild_from(Sources(log.folder, None, tail, progress), self._state, tenant_id, layout)
         finally:
             if logged is not None:
                 logged.close()
+        if self._is_served:
+            self._remember(log, 0 if facts is None else facts.imported_seq)
+        return rebuilt
+
+    def _remember(self, of: EventLog, imported: int) -> None:
+        labels = {"module": of.module.name, "tenant": of.tenant}
+        try:
+            SqlMeasurements(self._shared).record(
+                Measurement(CAUGHT_UP, labels, float(imported), time.time_ns() // 1000)
+            )
+        except Unavailable as error:  # the state is good; a check of vectors may count what overtook an import
+            log.warning("%s", error)
 
     def _events(self, log: EventLog) -> Iterator[tuple[int, Event]]:
         facts = log.facts()

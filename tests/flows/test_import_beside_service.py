@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flows.ingest import ingest
 from flows.wiring import workshop
+from flows.wiring.online import caught_up
 from fradect.adapters.database import open_database
 from fradect.adapters.shared_sql import open_shared
 from fradect.adapters.sql_events import SqlEvents
@@ -29,16 +30,18 @@ def test_what_is_imported_meanwhile_comes_in_and_what_arrived_meanwhile_stays(fi
     upkeep = Upkeep(state, filled_home, stored, rebuild, alone=True)
     try:
         upkeep.prepare("demo", layout)
+        before = shop.facts.imported_seq
         assert upkeep.catch_up("demo", layout) is None, "nothing was imported"
         arrived = state.arrive(purchase("live", at=shop.facts.last_time))
         write(replace(SMALL, seed=4, start=date(2025, 3, 12), days=3, events=500), filled_home / "raw" / "more")
         ingest(str(filled_home / "raw" / "more"), "simulator")
         facts = workshop("ecommerce", "demo").facts
         assert facts.batches[-1].first_seq > arrived.seq, "a number is never given twice"
-        caught_up = upkeep.catch_up("demo", layout)
-        assert caught_up is not None
-        assert caught_up.last_seq >= facts.highest_seq
+        rebuilt = upkeep.catch_up("demo", layout)
+        assert rebuilt is not None
+        assert rebuilt.last_seq >= facts.highest_seq
         assert upkeep.catch_up("demo", layout) is None
+        assert [upto for _, upto in caught_up(workshop("ecommerce", "demo"))] == [before, facts.imported_seq]
         assert state.arrive(purchase("next", at=facts.last_time)).seq > facts.highest_seq
     finally:
         state.close()

@@ -12,10 +12,12 @@ import pytest
 from flows.skew import skew
 from flows.wiring import Workshop, workshop
 from flows.wiring.derived import derive
-from flows.wiring.online import remember
+from flows.wiring.online import measurements, remember
 from fradect.adapters.ledger_sql import SqlLedger
 from fradect.adapters.shared_sql import SqlMeasurements, open_shared
+from fradect.adapters.state_sources import CAUGHT_UP
 from fradect.errors import NotFound
+from fradect.ports import Measurement
 from fradect.types import DAY, Vector
 from serving.metrics import Metrics
 from tests.factories_decision import record, toy_release
@@ -102,6 +104,32 @@ def test_a_sample_is_even_and_of_the_last_day(shop: Workshop) -> None:
     _decide(shop, 30)
     found = skew("ecommerce", "demo", sample=10)
     assert (found.decisions, found.report.decisions) == (30, 10)
+
+
+def test_a_decision_that_overtook_an_import_is_counted_apart(shop: Workshop) -> None:
+    """Windows that differ are the import's doing until the live state has it, and nobody's excuse after that."""
+    remember(shop, CONTRACT, shop.facts.last_time + DAY)
+    _decide(shop, 30, {5: {"customer_count_1d": 77.0}})
+    assert skew("ecommerce", "demo").report.figures["mismatches"] == 1, "nothing is on record"
+    _note_caught_up(shop, shop.facts.imported_seq - 1, time.time_ns() // 1000 - DAY)
+    waiting = skew("ecommerce", "demo").report
+    assert (waiting.figures["mismatches"], waiting.overtook) == (0, 1)
+    _note_caught_up(shop, shop.facts.imported_seq, time.time_ns() // 1000)
+    assert skew("ecommerce", "demo").report.overtook == 1, "it was made before"
+
+
+def test_a_decision_after_the_state_caught_up_has_no_such_excuse(shop: Workshop) -> None:
+    remember(shop, CONTRACT, shop.facts.last_time + DAY)
+    _note_caught_up(shop, shop.facts.imported_seq, time.time_ns() // 1000 - DAY // 2)
+    _decide(shop, 30, {5: {"customer_count_1d": 77.0}})
+    report = skew("ecommerce", "demo").report
+    assert (report.figures["mismatches"], report.overtook) == (1, 0)
+
+
+def _note_caught_up(shop: Workshop, upto: int, at: int) -> None:
+    labels = {"module": "ecommerce", "tenant": "demo"}
+    with measurements(shop) as told:
+        told.record(Measurement(CAUGHT_UP, labels, float(upto), at))
 
 
 def test_without_decisions_nothing_is_compared(shop: Workshop) -> None:

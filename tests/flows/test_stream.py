@@ -24,6 +24,7 @@ from tests.stream.mock_kafka import mock_kafka
 
 FRADECT = str(Path(sys.executable).parent / "fradect")
 WHOSE = ("shop", "ecommerce")
+_LAGS = "SELECT count(*) FROM measurements WHERE name = 'fradect_stream_lag'"
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_the_lag_reaches_the_metrics_under_a_few_labels(home: Path, inbox: Path,
     shared = open_shared(f"sqlite:///{home}/ledger.db")
     latest = SqlMeasurements(shared).latest()
     with shared.connect() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM measurements").scalar() == 1
+        assert connection.exec_driver_sql(_LAGS).scalar() == 1
     shared.dispose()
     metrics = Metrics()
     metrics.measured.take(latest)

@@ -102,3 +102,15 @@ def test_the_page_and_the_file_say_the_same() -> None:
     assert "&lt;b&gt;demo&lt;/b&gt;" in page
     assert json.loads(report.to_json())["mismatches"] == 1
     assert "no decision to compare" in skew_page(skew(STANDARD, [], {}), "today").decode()
+
+
+def test_what_overtook_an_import_is_counted_apart_where_windows_differ() -> None:
+    """Amounts and snapshots owe nothing to an import, and an equal vector shows that none was missed."""
+    overtaken = {"e1": Expected(7, [ROW], overtook=True)}
+    late = _one(_logged({"customer_count_1d": 77.0, "amount_to_customer_mean": math.nan}), overtaken)
+    assert (late.equal, late.overtook, late.total("excused")) == (True, 1, 2)
+    assert "overtook an import" in skew_page(late, "all").decode()
+    assert _one(_logged(), overtaken).overtook == 0
+    wrong = _one(_logged({"amount": 77.0, "customer_count_1d": 77.0}), overtaken)
+    assert (wrong.figures["mismatches"], wrong.overtook) == (1, 1)
+    assert _one(_logged({"customer_count_1d": 77.0})).figures["mismatches"] == 1
