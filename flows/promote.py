@@ -9,6 +9,7 @@ from flows.wiring import Workshop, workshop
 from flows.wiring.derived import derive
 from flows.wiring.registry import name_champion
 from flows.wiring.replaying import Play, play, stretch_of
+from fradect import rules
 from fradect.errors import InvalidInput, NotFound
 from fradect.types import Verdict
 from training.gate import conclude
@@ -19,7 +20,8 @@ from training.gate import replay as replay_gate
 def promote(module: str, tenant: str, release_id: str) -> tuple[bool, str]:
     """Whether the release is champion now, and why, or why not."""
     shop = workshop(module, tenant)
-    shop.releases.load(release_id)  # an id that is none, or damaged parts, are told as such
+    stored = shop.releases.load(release_id)  # an id that is none, or damaged parts, are told as such
+    rules.load(stored.rulebook, shop.module)
     candidate = recall(shop.evidence(release_id), Candidate)
     if (candidate.module, candidate.tenant) != (module, tenant):
         raise InvalidInput(

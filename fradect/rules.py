@@ -75,7 +75,9 @@ class Rules:
         known = vocabulary(module, contract).known
         self.not_applicable = tuple(rule.id for rule in rulebook.rules if not rule.needs <= known.keys())
         applicable = [rule for rule in rulebook.rules if rule.needs <= known.keys()]
+        self._as_written = tuple(applicable)
         self._rules = tuple(sorted(applicable, key=lambda rule: -rule.priority))
+        self.conditions = tuple((rule, rulebook.conditions[rule.id]) for rule in self._rules)
         self._catch_alls = rulebook.catch_alls
         self._always = frozenset(catch_all.id for catch_all in rulebook.catch_alls)
         options: Any = {"loader": {"type": "static", "content": {"rules": lean(rulebook, {r.id for r in applicable})}}}
@@ -112,7 +114,7 @@ class Rules:
         """Rules that lack one of these values; events mostly lack the same ones."""
         unable = self._gaps.get(missing)
         if unable is None:
-            rules = [rule for rule in self._rules if not rule.needs.isdisjoint(missing)]
+            rules = [rule for rule in self._as_written if not rule.needs.isdisjoint(missing)]
             ids = tuple(rule.id for rule in rules)
             unable = _Unable(ids, frozenset(ids), max((Action.APPROVE, *(rule.cautious for rule in rules))))
             if len(self._gaps) < _MOST_GAPS:

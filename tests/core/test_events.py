@@ -14,10 +14,12 @@ from fradect.events import (
     Clock,
     check_time,
     clean,
+    clean_domain,
     clean_ip,
     clean_label,
     clean_number,
     clean_text,
+    domain_of,
     holds_card_number,
     ip_of_number,
     mask,
@@ -163,6 +165,35 @@ def test_addresses_written_as_numbers() -> None:
             ip_of_number(wrong)
     with pytest.raises(Fault):
         clean_ip("01.2.3.4")
+
+
+def test_domains_are_written_as_they_are_looked_up() -> None:
+    assert clean_domain("Mail.Example.ORG.") == "mail.example.org"
+    assert clean_domain("Bücher.example") == "xn--bcher-kva.example"
+    for wrong in (
+        "",
+        "localhost",
+        "a@example.org",
+        "a..b",
+        "-a.example",
+        "a b.example",
+        "x" * 300 + ".example",
+        "\ud800.a",
+    ):
+        with pytest.raises(Fault, match="not a domain"):
+            clean_domain(wrong)
+
+
+@given(st.text(max_size=60))
+def test_the_domain_of_any_text_is_one_or_none(text: str) -> None:
+    domain = domain_of(text)
+    assert domain is None or clean_domain(domain) == domain
+
+
+def test_the_domain_is_what_follows_the_last_at_sign() -> None:
+    assert domain_of(' "a@b"@Example.org ') == "example.org"
+    assert domain_of("Ada <ada@example.org>") is None
+    assert domain_of("ada") is None
 
 
 def test_numbers_are_finite() -> None:

@@ -18,6 +18,7 @@ from fradect.adapters.state_sqlite import SqliteState
 from fradect.decide import Champion, Decider, Ports, Request, Source
 from fradect.errors import FradectError, Unavailable
 from fradect.judgement import load
+from fradect.lists import Entry, ListName, Lists
 from fradect.release import PARTS, assemble, digests, name_of
 from fradect.turns import OwnThread
 from fradect.types import DAY, HOUR, MINUTE, Decision, Event
@@ -49,8 +50,19 @@ CASES: dict[str, Sequence[Event]] = {
             channel=None,
         )
     ],
+    "a denied card": [purchase("l1", card_token="kd")],
+    "an allowed customer in a burst": [purchase(f"l{i}", at=NOON + i * MINUTE, customer_id="ca") for i in range(2, 9)],
+    "an allowed customer from a denied range": [purchase("l9", customer_id="ca", ip="192.0.2.9")],
     "an extreme amount": [purchase("x1", amount=200_000_000, amount_base=200_000_000)],
 }
+
+LISTED = Lists(
+    [
+        Entry("demo", "ecommerce", ListName.DENY, "card", "kd"),
+        Entry("demo", "ecommerce", ListName.DENY, "ip", "192.0.2.0/24"),
+        Entry("demo", "ecommerce", ListName.ALLOW, "customer", "ca"),
+    ]
+)
 
 
 @pytest.fixture
@@ -67,7 +79,7 @@ def _decide(events: Sequence[Event], threads: tuple[OwnThread, OwnThread, OwnThr
     state, numbers = SqliteState("", scratch=True), count(1)
     state.adopt(events[0].tenant_id, release.reader.layout)
     source = Source(lambda: NOON, lambda: f"dec_{next(numbers)}")
-    decider = Decider(Ports(state, MemoryLedger(), *threads), 60_000, source)
+    decider = Decider(Ports(state, MemoryLedger(), *threads, signals=LISTED), 60_000, source)
     champion = Champion(release, MemoryBatch(None if batch else Unavailable("away")))
 
     async def all_of_them() -> list[Decision | None]:

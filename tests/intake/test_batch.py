@@ -59,6 +59,7 @@ def test_a_good_row_is_stored_whole() -> None:
     assert stored["email_token"] == "token(shop,email,person3@mail.example)"
     assert stored["email_cipher"] == "cipher(shop,email,t3,person3@mail.example)"
     assert "email" not in stored
+    assert stored["email_domain"] == "mail.example"
 
 
 @pytest.mark.parametrize(
