@@ -75,7 +75,7 @@ def _assembled(shop: Workshop, model: bytes, calibrator: Calibrator, thresholds:
         calibrator=calibrator,
         rulebook=(PROJECT / "rulebooks" / shop.module.rulebook).read_bytes(),
         policy=Policy(*thresholds, shop.facts.base_currency, shop.facts.costs),
-        engines={name: version(name) for name in ("xgboost-cpu", "zen-engine", "numpy")},
+        engines={name: version(name) for name in ("fradect", "xgboost-cpu", "zen-engine", "numpy")},
     )
 
 

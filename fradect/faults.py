@@ -35,6 +35,7 @@ class Reason(StrEnum):
     KNOWN_EARLY = "known before it happened"
     NOT_JSON = "not a JSON object"
     KIND = "unknown outcome"
+    NO_DECISION = "no such decision"
     OTHERWISE = "outcome known otherwise"
     FAILED = "could not be handled"
 

@@ -58,6 +58,15 @@ class DecisionReads:
         except sa.exc.DBAPIError as error:
             raise Unavailable(f"the ledger does not answer: {error.orig}") from error
 
+    def ids_of(self, whose: tuple[str, str], event_ids: Sequence[str]) -> dict[str, str]:
+        """Decisions of a tenant's module (`whose`) by the events that they decide."""
+        c, found = risk_decisions.c, dict[str, str]()
+        mine = sa.select(c.entity_id, c.id).where(c.tenant_id == whose[0], c.module == whose[1])
+        for start in range(0, len(event_ids), PAGE):
+            rows = self._all(mine.where(c.entity_id.in_(event_ids[start : start + PAGE])))
+            found |= {row.entity_id: row.id for row in rows}
+        return found
+
     def listed(self, wanted: Wanted, most: int) -> list[Kept]:
         """The newest first."""
         newest = _whole().where(*_conditions(wanted)).order_by(risk_decisions.c.created_at.desc(), risk_decisions.c.id)
