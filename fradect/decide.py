@@ -15,7 +15,7 @@ from fradect.features.live import NO_LONGER, OTHER_LAYOUT, TOO_LATE, Snapshot
 from fradect.grouping import Grouped
 from fradect.judgement import FACTORS, Judgement, Loaded, judge
 from fradect.lists import NOTHING_LISTED
-from fradect.ports import Arrival, Asked, BatchFeatures, Errand, Ledger, LiveState, Record, Signals, Stored
+from fradect.ports import Arrival, Arriving, Asked, BatchFeatures, Errand, Ledger, LiveState, Record, Signals, Stored
 from fradect.turns import OwnThread, Turns
 from fradect.types import Decision, Event, Value, Vector
 
@@ -125,6 +125,7 @@ class Decider:
         self._seconds = budget_ms / 1000
         self._source = source
         self._turns = Turns()
+        self._arriving = Grouped(ports.state_thread, ports.state.arrive_many)
         self._finding = Grouped(ports.ledger_thread, ports.ledger.find_many)
         self._writing = Grouped(ports.ledger_thread, ports.ledger.commit_many)
 
@@ -175,9 +176,8 @@ class Decider:
         return await asyncio.gather(self._arrive(event, None, budget), self._read_batch(event, champion, budget))
 
     async def _arrive(self, event: Event, errand: Errand | None, budget: Budget) -> Arrival | None:
-        state, thread = self._ports.state, self._ports.state_thread
-        within = budget.left(FEATURES_SHARE)
-        return await _optional(self._ports.state_breaker, within, lambda s: thread.call(s, state.arrive, event, errand))
+        arriving, within = Arriving(event, errand), budget.left(FEATURES_SHARE)
+        return await _optional(self._ports.state_breaker, within, lambda s: self._arriving.call(s, arriving))
 
     async def _read_batch(self, event: Event, champion: Champion, budget: Budget) -> Snapshot | None:
         thread, within = self._ports.batch_thread, budget.left(FEATURES_SHARE)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fradect.errors import FradectError
 from fradect.features.held import Seen
@@ -31,18 +31,25 @@ class Arrival:
 
 
 class Errand(Protocol):
-    """A read of the server that holds the live state, which an arrival takes along on its own way there."""
+    """A read that an arrival takes along on its own way: of the same server, or, without commands, of a file."""
 
     @property
     def commands(self) -> Sequence[Sequence[str | bytes]]: ...
 
     def bring(self, answers: Sequence[Any]) -> None:
-        """The answer to each command; an exception where the server refused it."""
+        """The answer to each command, an exception where the server refused it. Reads a file now. Raises nothing."""
         ...
 
     def snapshot(self) -> Snapshot:
         """Unavailable when nothing was brought, or an answer was an error."""
         ...
+
+
+class Arriving(NamedTuple):
+    """An event on its way into the live state."""
+
+    event: Event
+    errand: Errand | None = None
 
 
 class LiveState(Protocol):
@@ -52,11 +59,12 @@ class LiveState(Protocol):
     adopted, or is being rebuilt, is Unavailable.
     """
 
-    def arrive(self, event: Event, errand: Errand | None = None, /) -> Arrival:
-        """Append, take a number, read the event's entities: one atomic step. The errand is no part of it.
+    def arrive_many(self, arriving: Sequence[Arriving], /) -> Sequence[Arrival | FradectError]:
+        """Append, take a number, read the event's entities: one atomic step for each, in this order. Errands are no
+        part of it.
 
         A repeat gets the number of the first time and what was there by then; Conflict when it is another event
-        under the same id.
+        under the same id. What is wrong with one is its own answer; what is raised is everybody's.
         """
         ...
 

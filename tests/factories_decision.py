@@ -16,7 +16,7 @@ from fradect.features.live import Snapshot
 from fradect.judgement import Loaded, load
 from fradect.modules import contract_of, module_of
 from fradect.policy import Policy
-from fradect.ports import Arrival, Asked, Errand, Record, Stored
+from fradect.ports import Arrival, Arriving, Asked, Errand, Record, Stored
 from fradect.release import Release
 from fradect.scoring import Calibrator, feature_types
 from fradect.settings import PROJECT
@@ -136,11 +136,20 @@ class MemoryState:
     withdrawn: list[str] = field(default_factory=list)
     layout: Layout = field(default_factory=lambda: toy_loaded().reader.layout)
 
-    def arrive(self, event: Event, _errand: Errand | None = None, /) -> Arrival:
+    def arrive(self, event: Event) -> Arrival:
         if self.error is not None:
             raise self.error
         seq = self.arrived.setdefault(event.event_id, len(self.arrived) + 1)
         return alone(event, seq, self.layout)
+
+    def arrive_many(self, arriving: Sequence[Arriving], /) -> list[Arrival | FradectError]:
+        answers: list[Arrival | FradectError] = []
+        for event, _ in arriving:
+            try:
+                answers.append(self.arrive(event))
+            except FradectError as error:
+                answers.append(error)
+        return answers
 
     def withdraw(self, event: Event) -> None:
         self.withdrawn.append(event.event_id)

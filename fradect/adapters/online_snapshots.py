@@ -43,13 +43,15 @@ class OnlineSnapshots:
         self._online = open_online(url, places, self._names)
         self._told: tuple[bytes, Filled] | None = None
         is_beside = beside is not None and address_of(beside) == address_of(url)
-        self._rides = self._online if is_beside and isinstance(self._online, RedisOnline) else None
+        self._is_beside = is_beside or not isinstance(self._online, RedisOnline)
 
-    def errand(self, event: Event) -> "SnapshotErrand | None":
+    def errand(self, event: Event) -> "SnapshotErrand | FileErrand | None":
         customer = event.fields.get(self._owner) if self._owner else None
-        if self._rides is None or customer is None or not self._names or event.tenant_id != self._tenant:
+        if not self._is_beside or customer is None or not self._names or event.tenant_id != self._tenant:
             return None
-        return SnapshotErrand(self._rides, str(customer), partial(self._seen, event))
+        if isinstance(self._online, RedisOnline):
+            return SnapshotErrand(self._online, str(customer), partial(self._seen, event))
+        return FileErrand(partial(self.read, event))
 
     def read(self, event: Event) -> Snapshot:
         """The customer's newest snapshot. Features are missing when the event names no customer or the store was
@@ -125,3 +127,24 @@ class SnapshotErrand:
         if self._answers is None:
             raise Unavailable("the live state did not answer, nor the feature store beside it")
         return self._seen(self._online.understood(self._answers))
+
+
+class FileErrand:
+    """Implements the port Errand over a file, which is read when it is brought: not in the event loop's thread."""
+
+    commands: Sequence[Sequence[bytes]] = ()
+
+    def __init__(self, read: Callable[[], Snapshot]) -> None:
+        self._read = read
+        self._found: Snapshot | Exception = Unavailable("the feature store was not asked: the live state was away")
+
+    def bring(self, _answers: Sequence[Any]) -> None:
+        try:
+            self._found = self._read()
+        except Exception as error:  # noqa: BLE001  told where it is asked for; others ride along
+            self._found = error
+
+    def snapshot(self) -> Snapshot:
+        if isinstance(self._found, Exception):
+            raise self._found
+        return self._found

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from fradect.adapters.state_parts import PARTS, Draft, numbered, pack_keys, raw, unpack_keys
@@ -55,11 +56,7 @@ _MOST_ENTITIES = 32
 _HELD_COLUMNS = ("scope", "entity", "key", *APPENDED)
 _NEW = f"INSERT INTO held ({', '.join(_HELD_COLUMNS)}) VALUES {{}}"  # noqa: S608
 _NEWS = tuple(_NEW.format(", ".join(["(?, ?, ?, ?, ?)"] * n)) for n in range(_MOST_ENTITIES + 1))
-_HELD_OF = "SELECT entity, id, rows, fresh FROM held WHERE scope = ? AND entity = ? AND key = ?"
-_HELDS = tuple(" UNION ALL ".join([_HELD_OF] * n) for n in range(_MOST_ENTITIES + 1))
 _LONGER = "UPDATE held SET rows = ?, fresh = ? WHERE id = ?"
-_SETTLED_OF = "SELECT entity, tiles, outcomes, matured FROM settled WHERE scope = ? AND entity = ? AND key = ?"
-_SETTLEDS = tuple(" UNION ALL ".join([_SETTLED_OF] * n) for n in range(_MOST_ENTITIES + 1))
 _OF_KEY = "WHERE scope = ? AND entity = ? AND key = ?"
 _SELECT_HELD = f"SELECT rows, fresh FROM held {_OF_KEY}"  # noqa: S608
 _SELECT_SETTLED = f"SELECT tiles, outcomes, matured FROM settled {_OF_KEY}"  # noqa: S608
@@ -73,6 +70,22 @@ _PLACE = (
     "UPDATE scopes SET last_seq = max(last_seq, ?5), newest = max(newest, ?1) WHERE id = ?2 AND digest = ?3 "
     "AND NOT EXISTS (SELECT 1 FROM markers WHERE scope = ?2 AND event_id = ?4) RETURNING ?5, newest, confirmed_seq"
 )
+
+
+@cache
+def _reading(settled: tuple[bool, ...]) -> str:
+    """A row for each key: where it is, what arrivals append to, and, of keys that have it, what is settled."""
+    return " UNION ALL ".join(_row_of(i, also) for i, also in enumerate(settled))
+
+
+def _row_of(number: int, settled: bool) -> str:
+    joined = (
+        f"LEFT JOIN {table} ON {table}.scope = ?1 AND {table}.entity = ?{2 * number + 2} "
+        f"AND {table}.key = ?{2 * number + 3}"
+        for table in ("held", "settled")[: 1 + settled]
+    )
+    parts = (f"coalesce({part}, x'')" if settled else "x''" for part in SETTLED)
+    return f"SELECT id, rows, fresh, {', '.join(parts)} FROM (SELECT 1) {' '.join(joined)}"  # noqa: S608  our own names
 
 
 @dataclass(slots=True)
@@ -181,22 +194,23 @@ class StateFile:
         """Append to every key; what they hold then."""
         seen: dict[str, Held | None] = dict.fromkeys(scope.entities)
         number = seq.to_bytes(8, "little")
-        asked = [part for entity, key, _ in made for part in (scope.id, entity.entity, key)]
+        asked: list[object] = [scope.id]
+        for entity, key, _ in made:
+            asked += (entity.entity, key)
+        statement = _reading(tuple([bool(entity.tiles or entity.sources) for entity, _, _ in made]))
         execute = self.db.execute
-        held = {name: found for name, *found in execute(_HELDS[len(made)], asked).fetchall()} if made else {}
-        settled = {name: found for name, *found in execute(_SETTLEDS[len(made)], asked).fetchall()} if made else {}
+        found = execute(statement, asked).fetchall() if made else ()
         longer: list[tuple[bytes, bytes, int]] = []
         new: list[object] = []
-        for entity, key, blank in made:
+        for (entity, key, blank), (place, old_rows, old_fresh, *settled) in zip(made, found, strict=True):
             row, name = numbered(blank, number), entity.entity
             rows, fresh = row if entity.exact else b"", row if entity.tiles else b""
-            if name in held:
-                number_of_row, old_rows, old_fresh = held[name]
+            if place is not None:
                 rows, fresh = old_rows + rows, old_fresh + fresh
-                longer.append((rows, fresh, number_of_row))
+                longer.append((rows, fresh, place))
             elif rows or fresh:
                 new += (scope.id, name, key, rows, fresh)
-            seen[name] = Held(rows, fresh, *settled.get(name, ()))
+            seen[name] = Held(rows, fresh, *settled)
         if longer:
             self.db.executemany(_LONGER, longer)
         if new:

@@ -1,10 +1,11 @@
 """The way to Redis: one round trip a step, short timeouts, errors that are Unavailable and never tell a password."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import redis
@@ -138,28 +139,35 @@ class Link:
         """A command's answer; the errand's commands go along in the same round trip."""
         if errand is None:
             return self.client.execute_command(*command)
-        with self.client.pipeline(transaction=False) as pipe:
-            for one in (command, *errand.commands):
-                pipe.execute_command(*one)
-            answer, *others = pipe.execute(raise_on_error=False)
+        answer, *others = self._all((command, *errand.commands))
         errand.bring(others)
         if isinstance(answer, redis.RedisError):
             raise answer
         return answer
 
-    def run_many(self, script: str, calls: Sequence[tuple[Sequence[Bytes], Sequence[Bytes]]]) -> list[Any]:
-        """Several runs of a script in one round trip, each whole, none depending on another."""
+    def run_many(
+        self,
+        script: str,
+        calls: Sequence[tuple[Sequence[Bytes], Sequence[Bytes]]],
+        errands: Sequence[Errand | None] = (),
+    ) -> list[Any]:
+        """Several runs of a script in one round trip, each whole, none depending on another; errands go along."""
         digest = self._digest(script)
+        commands: list[Sequence[Bytes]] = [("EVALSHA", digest, len(keys), *keys, *args) for keys, args in calls]
+        riding = [errand for errand in errands if errand is not None]
+        commands += [command for errand in riding for command in errand.commands]
         with self.trouble():
             for _ in range(2):
-                with self.client.pipeline(transaction=False) as pipe:
-                    for keys, arguments in calls:
-                        pipe.evalsha(digest, len(keys), *keys, *arguments)
-                    try:
-                        answers: list[Any] = pipe.execute()
-                        return answers
-                    except NoScriptError:
-                        self.client.script_load(script)
+                answers = self._all(commands)
+                refusals = [answer for answer in answers[: len(calls)] if isinstance(answer, redis.RedisError)]
+                if not refusals:
+                    coming = iter(answers[len(calls) :])
+                    for errand in riding:
+                        errand.bring(list(islice(coming, len(errand.commands))))
+                    return answers[: len(calls)]
+                if not isinstance(refusals[0], NoScriptError):
+                    raise refusals[0]
+                self.client.script_load(script)
         raise Unavailable(f"the live state in {self._address} forgets its scripts; try again")
 
     def checked(self, answer: Sequence[Any], scope: RedisScope, event: Event | None = None) -> Sequence[Any]:
@@ -171,6 +179,14 @@ class Link:
         if answer[0] == b"other" and event is not None:
             raise other_fields(event)
         return answer
+
+    def _all(self, commands: Iterable[Sequence[Bytes]]) -> list[Any]:
+        """The answers in one round trip, errors among them."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            answers: list[Any] = pipe.execute(raise_on_error=False)
+            return answers
 
     @contextmanager
     def trouble(self) -> Iterator[None]:

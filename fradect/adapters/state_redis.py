@@ -22,30 +22,24 @@ from fradect.adapters.state_parts import (
     Mark,
     Size,
     drafts,
-    fingerprint,
     not_adopted,
-    pack_keys,
     raw,
     rebuilding,
     superseded,
-    text,
-    told,
     unpack_keys,
 )
+from fradect.adapters.state_redis_calls import APPENDED, arrival, learning, read_keys, seen_of, unpack_waiting
 from fradect.adapters.state_redis_care import RedisCare
-from fradect.errors import Unavailable
+from fradect.errors import FradectError, InvalidInput, Unavailable
 from fradect.features.held import SETTLE_FROM, Held, Learnt, is_due, key_of
 from fradect.features.layout import Layout
-from fradect.ports import Arrival, Errand
+from fradect.ports import Arrival, Arriving, Errand
 from fradect.reconcile import Waiting
 from fradect.types import Event
 
 _AT_ONCE = 500  # steps in one round trip
 
-_APPENDED = ("rows", "fresh")
-
 T = TypeVar("T")
-Call = tuple[list[Bytes], list[Bytes]]
 
 
 class RedisState:
@@ -70,6 +64,15 @@ class RedisState:
     def arrive(self, event: Event, errand: Errand | None = None, /) -> Arrival:
         return self._on(event.tenant_id, event.module, lambda scope: self._arrive(scope, event, errand))
 
+    def arrive_many(self, arriving: Sequence[Arriving], /) -> Sequence[Arrival | FradectError]:
+        if len({(one.event.tenant_id, one.event.module) for one in arriving}) > 1:
+            return [self._answer(one) for one in arriving]
+        try:
+            scope = self._adopted(arriving[0].event.tenant_id, arriving[0].event.module)
+        except Unavailable as error:
+            return [error] * len(arriving)
+        return self._arrive_together(scope, arriving)
+
     def read(self, event: Event, seq: int, errand: Errand | None = None, /) -> Arrival:
         scope = self._adopted(event.tenant_id, event.module)
         made = [Draft(e, raw(key), b"") for e in scope.layout.entities if (key := key_of(e, event)) is not None]
@@ -80,7 +83,7 @@ class RedisState:
                 newest = int.from_bytes(marker[16:24], "little")
             else:
                 newest = int(self._link.client.hget(scope.hash, "newest") or 0)
-        return Arrival(seq, event.event_time, newest, _seen(scope, made, held), scope.layout.digest)
+        return Arrival(seq, event.event_time, newest, seen_of(scope, made, held), scope.layout.digest)
 
     def withdraw(self, event: Event) -> None:
         self.withdraw_id(event.tenant_id, event.module, event.event_id)
@@ -184,18 +187,45 @@ class RedisState:
         except Moved:
             return step(self._current(tenant_id, module))
 
+    def _answer(self, one: Arriving) -> Arrival | FradectError:
+        try:
+            return self.arrive(*one)
+        except FradectError as error:
+            return error
+
+    def _arrive_together(self, scope: RedisScope, arriving: Sequence[Arriving]) -> list[Arrival | FradectError]:
+        """In one round trip; who is refused, or meets a scope that was rebuilt meanwhile, is told, or tries, alone."""
+        try:
+            made = [drafts(scope.layout, one.event) for one in arriving]
+        except InvalidInput:
+            return [self._answer(one) for one in arriving]
+        calls = [arrival(scope, one.event, some, None, reads=True) for one, some in zip(arriving, made, strict=True)]
+        found = self._link.run_many(scripts.ARRIVE, calls, [one.errand for one in arriving])
+        answers: list[Arrival | FradectError] = []
+        for one, some, answer in zip(arriving, made, found, strict=True):
+            try:
+                answers.append(self._arrived(scope, one.event, some, answer))
+            except Moved:
+                answers.append(self._answer(one))
+            except FradectError as error:
+                answers.append(error)
+        return answers
+
     def _arrive(self, scope: RedisScope, event: Event, errand: Errand | None) -> Arrival:
         made = drafts(scope.layout, event)
-        call = _arrival(scope, event, made, None, reads=True)
-        answer = self._link.checked(self._link.run(scripts.ARRIVE, *call, errand), scope, event)
+        call = arrival(scope, event, made, None, reads=True)
+        return self._arrived(scope, event, made, self._link.run(scripts.ARRIVE, *call, errand))
+
+    def _arrived(self, scope: RedisScope, event: Event, made: Sequence[Draft], told_back: Sequence[Any]) -> Arrival:
+        answer = self._link.checked(told_back, scope, event)
         seq, time, newest, confirmed, found = answer[1:6]
-        seen = _seen(scope, made, found)
+        seen = seen_of(scope, made, found)
         if answer[0] == b"new":
             self._settle_due(scope, made, seen, (newest, confirmed))
         return Arrival(seq, time, newest, seen, scope.layout.digest)
 
     def _apply(self, scope: RedisScope, event: Event, seq: int | None) -> int:
-        call = _arrival(scope, event, drafts(scope.layout, event), seq, reads=False)
+        call = arrival(scope, event, drafts(scope.layout, event), seq, reads=False)
         return int(self._link.checked(self._link.run(scripts.ARRIVE, *call), scope, event)[1])
 
     def _apply_some(self, events: Sequence[Event]) -> list[int]:
@@ -206,7 +236,7 @@ class RedisState:
 
     def _apply_all(self, scope: RedisScope, events: Sequence[Event]) -> list[int]:
         made = [drafts(scope.layout, event) for event in events]
-        calls = [_arrival(scope, event, some, None, reads=False) for event, some in zip(events, made, strict=True)]
+        calls = [arrival(scope, event, some, None, reads=False) for event, some in zip(events, made, strict=True)]
         answers = self._link.run_many(scripts.ARRIVE, calls)
         checked = [self._link.checked(answer, scope, event) for answer, event in zip(answers, events, strict=True)]
         self._settle_long(scope, made, checked)
@@ -218,7 +248,7 @@ class RedisState:
         """What nobody reads meanwhile is settled too, once it has grown long."""
         long: dict[tuple[str, bytes], Draft] = {}
         for some, answer in zip(made, answers, strict=True):
-            appended = [draft for draft in some for part, _ in scope.heads[draft.entity.entity] if part in _APPENDED]
+            appended = [draft for draft in some for part, _ in scope.heads[draft.entity.entity] if part in APPENDED]
             lengths = answer[6] if len(answer) > 6 else ()
             for draft, length in zip(appended, lengths, strict=False):
                 if length > 16 * SETTLE_FROM * draft.entity.width:
@@ -241,7 +271,7 @@ class RedisState:
         return self._on(about.tenant_id, about.module, lambda scope: self._learn_all(scope, outcomes))
 
     def _learn_all(self, scope: RedisScope, outcomes: Sequence[Learnt]) -> list[int]:
-        answers = self._link.run_many(scripts.LEARN, [_learning(scope, learnt) for learnt in outcomes])
+        answers = self._link.run_many(scripts.LEARN, [learning(scope, learnt) for learnt in outcomes])
         return [int(self._link.checked(answer, scope)[1]) for answer in answers]
 
     def _withdraw(self, scope: RedisScope, event_id: str, kind: str) -> None:
@@ -259,7 +289,7 @@ class RedisState:
         widths: list[Bytes] = []
         for entity, key in unpack_keys(packed):
             for part, head in scope.heads[entity]:
-                if part in (("outcomes",) if kind else _APPENDED):
+                if part in (("outcomes",) if kind else APPENDED):
                     keys.append(head + key)
                     widths.append(32 if kind else 8 * scope.entities[entity].width)
         self._link.checked(self._link.run(scripts.WITHDRAW, keys, [*scope.guard, seq, *widths]), scope)
@@ -283,54 +313,3 @@ class RedisState:
             if held is not None and is_due(entity, held, *ends):
                 with suppress(Unavailable):
                     self._care.settle(scope, entity, key, held, ends)
-
-
-def _arrival(scope: RedisScope, event: Event, made: Sequence[Draft], seq: int | None, *, reads: bool) -> Call:
-    keys: list[Bytes] = [scope.hash, scope.marker(event.event_id), scope.waiting]
-    rows: list[Bytes] = []
-    for entity, key, row in made:
-        for part, head in scope.heads[entity.entity]:
-            if part in _APPENDED:
-                keys.append(head + key)
-                rows.append(row[16:])
-    if reads:
-        keys += read_keys(scope, made)
-    moment = event.event_time.to_bytes(8, "little", signed=True)
-    arguments: list[Bytes] = [*scope.guard, "" if seq is None else seq, event.event_time, moment, fingerprint(made)]
-    arguments += [pack_waiting(event.event_id, made), scope.remembers, scope.lasts, len(rows), *rows]
-    return keys, arguments
-
-
-def _learning(scope: RedisScope, learnt: Learnt) -> Call:
-    event_id, number = learnt.event.event_id, "" if learnt.number is None else learnt.number
-    made = told(scope.layout, learnt)
-    keys: list[Bytes] = [scope.hash, scope.learnt(learnt.kind, event_id), scope.waiting]
-    keys += [dict(scope.heads[entity.entity])["outcomes"] + key for entity, key, _ in made]
-    waiting = pack_waiting(event_id, made, learnt.kind)
-    return keys, [*scope.guard, number, scope.remembers, scope.lasts, waiting, *(rows for _, _, rows in made)]
-
-
-def read_keys(scope: RedisScope, made: Sequence[Draft]) -> list[bytes]:
-    return [head + key for entity, key, _ in made for _, head in scope.heads[entity.entity]]
-
-
-def _seen(scope: RedisScope, made: Sequence[Draft], found: Sequence[bytes | None]) -> dict[str, Held | None]:
-    seen: dict[str, Held | None] = dict.fromkeys(scope.entities)
-    coming = iter(found)
-    for entity, _, _ in made:
-        seen[entity.entity] = Held(**{part: next(coming) or b"" for part, _ in scope.heads[entity.entity]})
-    return seen
-
-
-def pack_waiting(event_id: str, made: Sequence[Draft], kind: str = "") -> bytes:
-    """What waits of an event, or of an outcome of it; the script puts since when before it."""
-    name = raw(event_id)
-    return b"%b%d:%b%b" % (f"{kind} ".encode() if kind else b"", len(name), name, pack_keys(made))
-
-
-def unpack_waiting(member: bytes) -> tuple[int, str, str, bytes]:
-    """Since when, the outcome's kind, the event's id, and the keys as they were packed."""
-    end = member.index(b":", 8)
-    kind, _, length = member[8:end].rpartition(b" ")
-    after = end + 1 + int(length)
-    return int.from_bytes(member[:8], "little"), kind.decode(), text(member[end + 1 : after]), member[after:]

@@ -24,9 +24,10 @@ from fradect.adapters.state_parts import (
     superseded,
     text,
 )
+from fradect.errors import FradectError
 from fradect.features.held import Held, Learnt, inserted, is_due, settle
 from fradect.features.layout import Layout
-from fradect.ports import Arrival, Errand
+from fradect.ports import Arrival, Arriving, Errand
 from fradect.reconcile import Waiting
 from fradect.types import Event
 
@@ -74,6 +75,14 @@ class SqliteState:
         made = drafts(scope.layout, event)
         with self._file.transaction():
             return self._arrived(scope, event, made) or self._known(scope, event, made)
+
+    def arrive_many(self, arriving: Sequence[Arriving], /) -> Sequence[Arrival | FradectError]:
+        with self._file.together():
+            answers = [self._answer(one.event) for one in arriving]
+        for one in arriving:
+            if one.errand is not None:
+                one.errand.bring(())
+        return answers
 
     def read(self, event: Event, seq: int, _errand: Errand | None = None, /) -> Arrival:
         scope = self._adopted(event.tenant_id, event.module)
@@ -217,6 +226,13 @@ class SqliteState:
         if not self._file.is_kept(scope):
             del self._scopes[scope.tenant_id, scope.module]
             raise superseded(scope.tenant_id, scope.module)
+
+    def _answer(self, event: Event) -> Arrival | FradectError:
+        """An event that is refused has changed nothing."""
+        try:
+            return self.arrive(event)
+        except FradectError as error:
+            return error
 
     def _known(self, scope: Scope, event: Event, made: Sequence[Draft]) -> Arrival:
         """The first arrival of this id, seen again."""

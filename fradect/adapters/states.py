@@ -10,10 +10,10 @@ from fradect.adapters.online_address import FolderAddress, RedisAddress, address
 from fradect.adapters.state_parts import Filling, Mark, Size
 from fradect.adapters.state_redis import RedisState
 from fradect.adapters.state_sqlite import SqliteState
-from fradect.errors import InvalidInput
+from fradect.errors import FradectError, InvalidInput
 from fradect.features.held import Held, Learnt
 from fradect.features.layout import Layout
-from fradect.ports import Arrival, Errand
+from fradect.ports import Arrival, Arriving, Errand
 from fradect.reconcile import Waiting
 from fradect.types import Event
 
@@ -31,7 +31,11 @@ class States(Protocol):
         ...
 
     def arrive(self, event: Event, errand: Errand | None = None, /) -> Arrival:
-        """As fradect.ports.LiveState: number, append and read in one atomic step, once for each event id."""
+        """Number, append and read in one atomic step, once for each event id."""
+        ...
+
+    def arrive_many(self, arriving: Sequence[Arriving], /) -> Sequence[Arrival | FradectError]:
+        """As fradect.ports.LiveState, in one round trip or transaction."""
         ...
 
     def read(self, event: Event, seq: int, errand: Errand | None = None, /) -> Arrival:

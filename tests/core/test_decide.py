@@ -15,7 +15,7 @@ import pytest
 from fradect.decide import Champion, Decided, Decider, DifferentBody, Ports, Request, Source
 from fradect.errors import Conflict, Unavailable
 from fradect.judgement import judge
-from fradect.ports import Arrival, Errand, Record, Stored
+from fradect.ports import Arrival, Record, Stored
 from fradect.turns import OwnThread
 from fradect.types import Action, Event
 from tests.factories_decision import NOON, MemoryBatch, MemoryLedger, MemoryState, purchase, toy_loaded, vector_of
@@ -181,7 +181,7 @@ def test_a_slow_live_state_does_not_hold_the_answer_up(bench: Bench) -> None:
     release = threading.Event()
 
     class Slow(MemoryState):
-        def arrive(self, event: Event, _errand: Errand | None = None, /) -> Arrival:
+        def arrive(self, event: Event) -> Arrival:
             release.wait(5)
             return super().arrive(event)
 
@@ -225,7 +225,7 @@ def test_a_ledger_that_is_slow_to_write_may_have_written_so_the_arrival_stays(be
 
 def test_the_time_of_the_first_arrival_is_kept(bench: Bench) -> None:
     class Earlier(MemoryState):
-        def arrive(self, event: Event, _errand: Errand | None = None, /) -> Arrival:
+        def arrive(self, event: Event) -> Arrival:
             return super().arrive(replace(event, event_time=NOON - 5))
 
     bench.state = Earlier()
