@@ -10,7 +10,7 @@ from fradect.adapters.tables import chain_checkpoints
 from fradect.errors import Unavailable
 
 # From writer to writer along the index, however many rows each has.
-_ENDS = sa.text("""
+ENDS = sa.text("""
 WITH RECURSIVE w(writer) AS (
     SELECT min(writer) FROM risk_decisions
     UNION ALL
@@ -52,7 +52,7 @@ def _take(connection: sa.Connection, day: str) -> int:
     newest = sa.select(c.writer, sa.func.max(c.chain_seq)).group_by(c.writer)
     seen = {row[0]: row[1] for row in connection.execute(newest)}
     rows: list[dict[str, Any]] = []
-    for end in connection.execute(_ENDS):
+    for end in connection.execute(ENDS):
         if seen.get(end.writer) != end.chain_seq:
             number += 1
             row = {"number": number, "day": day, **end._mapping, "prev_hash": previous}

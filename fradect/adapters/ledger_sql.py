@@ -4,6 +4,7 @@ Many decisions share a transaction. Who wins an event id is settled first, by it
 are linked into the writer's chain.
 """
 
+import logging
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fradect.adapters.chain import link
-from fradect.adapters.database import OnlyWriter, migrate, open_database, reason, sqlite_path
+from fradect.adapters.database import OnlyWriter, count_values, migrate, open_database, reason, sqlite_path
 from fradect.adapters.ledger_rows import Head, decision_row, key_row, outbox_row, transaction_row
 from fradect.adapters.prepared import Insert, Lookup
 from fradect.adapters.tables import event_row, events, idempotency_keys, outbox, risk_decisions, transactions
@@ -20,6 +21,7 @@ from fradect.crash import crash_point
 from fradect.errors import FradectError, InvalidInput, Unavailable, Uncertain
 from fradect.ports import Asked, Record, Stored
 
+log = logging.getLogger(__name__)
 _Key = tuple[str, str, str]  # tenant, module, event
 
 _BY_EVENT = """SELECT d.tenant_id, d.module, d.entity_id, d.id, d.request_digest, d.answer FROM wanted
@@ -30,6 +32,7 @@ JOIN risk_decisions d ON d.tenant_id = k.tenant_id AND d.module = k.module AND d
 
 # A value of one record that the database, its driver or an encoder does not take; anything else is everybody's.
 _REFUSED = (sa.exc.DataError, sa.exc.IntegrityError, ValueError, OverflowError)
+_YOUNG = 64  # rows after which the database can say how they are spread
 _TRY_AGAIN = frozenset({"DeadlockDetected", "SerializationFailure"})
 
 
@@ -55,6 +58,7 @@ class SqlLedger:
         self._outbox = Insert(outbox, dialect, ("id", "delivered_at"))
         self._turn = threading.Lock()
         self._head: Head | None = None
+        self._until_counted = _YOUNG
         try:
             migrate(self.engine, "ledger")
         except BaseException:
@@ -140,7 +144,19 @@ class SqlLedger:
                 _make_durable(connection)
                 crash_point("after-commit")
         self._head = head
+        self._grew(len(winners))
         return {record.decision.decision_id for record, _ in winners}
+
+    def _grew(self, rows: int) -> None:
+        if self._until_counted <= 0:
+            return
+        self._until_counted -= rows
+        if self._until_counted <= 0:
+            try:
+                count_values(self.engine, (events, risk_decisions))
+            except sa.exc.DBAPIError as error:  # what was written stands; the next group tries again
+                log.warning("the ledger's tables were not looked at (%s)", reason(error))
+                self._until_counted = 1
 
     def _settle(self, connection: sa.Connection, records: Sequence[Record]) -> list[tuple[Record, dict[str, Any]]]:
         """The records that nobody was faster than, with their rows in `events`, which are written."""

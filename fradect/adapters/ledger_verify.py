@@ -1,36 +1,31 @@
 """Every row of the ledger held against its chain: what was changed, removed or put in since is found and named."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
-from fradect.adapters.chain import CHAIN_FORMAT, DECISION_COLUMNS, EVENT_COLUMNS, GENESIS, checkpoint_link, columns_of
-from fradect.adapters.database import open_database, reason, sqlite_path
-from fradect.adapters.tables import chain_checkpoints
+from fradect.adapters.chain import GENESIS, checkpoint_link
+from fradect.adapters.database import count_values, open_database, reason, sqlite_path
+from fradect.adapters.ledger_checkpoints import ENDS
+from fradect.adapters.ledger_walk import SAME, Broken, Stretch, Walked, as_of_now, walk
+from fradect.adapters.tables import chain_checkpoints, events, risk_decisions
 from fradect.errors import NotFound, Unavailable
 
-_PAGE = 2_000
-_BEFORE = 2  # columns of a row ahead of those that its hash covers
-_WRITER, _SEQ, _ID = (
-    _BEFORE + len(EVENT_COLUMNS) + DECISION_COLUMNS.index(name) for name in ("writer", "chain_seq", "id")
-)
-_END = {format_: _BEFORE + len(columns_of(format_)) for format_ in range(1, CHAIN_FORMAT + 1)}
+__all__ = ["Broken", "Checked", "End", "verify"]
 
-_OF_DECISION = columns_of(CHAIN_FORMAT)[len(EVENT_COLUMNS) :]
-_COVERED = ", ".join([*(f"e.{name}" for name in EVENT_COLUMNS), *(f"d.{name}" for name in _OF_DECISION)])
-_SAME = "ON e.tenant_id = d.tenant_id AND e.module = d.module AND e.event_id = d.entity_id"
-_ROWS = f"""SELECT d.prev_hash, d.row_hash, {_COVERED} FROM risk_decisions d LEFT JOIN events e {_SAME}
-ORDER BY d.writer, d.chain_seq"""  # noqa: S608  our own names, no values
-_UNDECIDED = f"""SELECT e.tenant_id, e.module, e.event_id FROM events e LEFT JOIN risk_decisions d {_SAME}
-WHERE d.id IS NULL ORDER BY e.observed_at LIMIT 1"""  # noqa: S608
+ROWS = 50_000  # in a stretch
+_WORTH_IT = 4  # stretches from which on another process is faster than the time it takes to start
 
-Anchors = Mapping[str, Mapping[int, tuple[bytes, str]]]
-"""By writer and number, the hash that the row there must have, and who says so."""
+_UNDECIDED = f"""SELECT e.tenant_id, e.module, e.event_id FROM events e LEFT JOIN risk_decisions d {SAME}
+WHERE d.id IS NULL ORDER BY e.observed_at LIMIT 1"""  # noqa: S608  our own names, no values
+
+_Due = dict[int, tuple[bytes, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +38,8 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """The first row that is not as it was written, or is not there."""
-
-    what: str
-    writer: str = ""
-    chain_seq: int = 0
-    decision_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Checked:
-    """`broken` is None when every row is as it was written; the ends are those of chains up to there."""
+    """`decisions`: those that are as they were written; `broken` is None when all are. `ends`: of all chains."""
 
     decisions: int
     checkpoints: int
@@ -62,121 +47,91 @@ class Checked:
     broken: Broken | None
 
 
-@dataclass(slots=True)
-class _Walk:
-    """What was seen so far."""
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """What the database held when the verification began."""
 
-    decisions: int = 0
-    ends: list[End] = field(default_factory=list)
-    last: tuple[Any, ...] | None = None
+    checkpoints: Sequence[sa.Row[Any]]
+    ends: tuple[End, ...]
+    decisions: int
+    stray: Broken | None
 
 
 def verify(url: str, kept: Sequence[End] = (), tell: Callable[[int, int], None] = lambda _done, _all: None) -> Checked:
-    """Read every row as of now, beside whoever writes. `kept`: ends of an earlier time, which must still be there.
+    """Read every row, beside whoever writes. `kept`: ends of an earlier time, which must still be there.
 
     `tell` hears of rows done and rows in all. NotFound without a ledger, Unavailable when it cannot be read.
     """
-    engine = open_database(url)
+    moment = _moment(url)
+    broken, done = _broken_checkpoint(moment.checkpoints), 0
+    if broken is None:
+        due = _due(moment.checkpoints, kept)
+        stretches = _stretches(moment.ends, due)
+        for walked in _walked(url, stretches):
+            done += walked.rows
+            tell(done, moment.decisions)
+            broken = walked.broken
+            if broken is not None:
+                break
+        broken = broken or _taken_away(moment.ends, due) or moment.stray
+    return Checked(done, len(moment.checkpoints), moment.ends, broken)
+
+
+def _moment(url: str) -> _Moment:
+    engine = open_database(url, kept=False)
     path = sqlite_path(engine)
     if path is not None and not path.exists():
         raise NotFound(f"there is no ledger at {path}: start the service first")
     try:
-        with _as_of_now(engine) as connection:
-            return _verify(connection, kept, tell)
+        count_values(engine, (events, risk_decisions))
+        with as_of_now(engine) as connection:
+            return _read(connection)
     except sa.exc.DBAPIError as error:
-        raise Unavailable(f"the ledger cannot be read ({reason(error)})") from error
+        raise Unavailable(f"the ledger cannot be read ({reason(error)}): was its service ever started?") from error
     finally:
         engine.dispose()
 
 
-@contextmanager
-def _as_of_now(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A connection whose reads all see the same moment."""
-    if engine.dialect.name != "sqlite":
-        engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN")
-        yield connection
-
-
-def _verify(connection: sa.Connection, kept: Sequence[End], tell: Callable[[int, int], None]) -> Checked:
+def _read(connection: sa.Connection) -> _Moment:
     checkpoints = connection.execute(sa.select(chain_checkpoints).order_by(chain_checkpoints.c.number)).all()
-    total = int(connection.exec_driver_sql("SELECT count(*) FROM risk_decisions").scalar_one())
-    walk = _Walk()
-    broken = _broken_checkpoint(checkpoints)
-    if broken is None:
-        anchors = _anchors(checkpoints, kept)
-        with closing(_fast_cursor(connection)) as cursor:
-            cursor.execute(_ROWS)
-            broken = _walk_rows(cursor, anchors, walk, lambda done: tell(done, total))
-        broken = broken or _taken_away(walk, anchors) or _put_in(connection, walk)
-    return Checked(walk.decisions, len(checkpoints), tuple(walk.ends), broken)
+    ends = tuple(End(row.writer, row.chain_seq, bytes(row.row_hash).hex()) for row in connection.execute(ENDS))
+    decisions, there = (
+        int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+        for table in (risk_decisions, events)
+    )
+    return _Moment(checkpoints, ends, decisions, _put_in(connection) if there > decisions else None)
 
 
-def _fast_cursor(connection: sa.Connection) -> Any:
-    """The driver's own, which holds a page at a time: values come as they are stored."""
-    driver: Any = connection.connection.driver_connection
-    if connection.dialect.name == "sqlite":
-        cursor = driver.cursor()
-        cursor.arraysize = _PAGE
-    else:
-        cursor = driver.cursor("verify", binary=True)
-        cursor.itersize = cursor.arraysize = _PAGE
-    return cursor
+def _put_in(connection: sa.Connection) -> Broken | None:
+    """Each decision has its event, and one alone; more of them were never decided."""
+    row = connection.exec_driver_sql(_UNDECIDED).one_or_none()
+    if row is None:
+        return None
+    return Broken(f"event {row.event_id!r} of {row.tenant_id}/{row.module} has no decision: it was put in")
 
 
-def _walk_rows(cursor: Any, anchors: Anchors, walk: _Walk, tell: Callable[[int], None]) -> Broken | None:
-    while page := cursor.fetchmany(_PAGE):
-        broken = _walk_page(page, anchors, walk)
-        tell(walk.decisions)
-        if broken is not None:
-            return broken
-    _end_chain(walk)
-    return None
+def _walked(url: str, stretches: Sequence[Stretch]) -> Iterator[Walked]:
+    """In order, in several processes where that is worth it."""
+    processes = min(len(os.sched_getaffinity(0)), len(stretches) // _WORTH_IT)
+    if processes < 2:
+        yield from map(walk, repeat(url), stretches)
+        return
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield from pool.map(walk, repeat(url), stretches)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _walk_page(page: Iterable[tuple[Any, ...]], anchors: Anchors, walk: _Walk) -> Broken | None:
-    """The inner loop: its steps stand in line, since a call for each row would cost as much as the hashing."""
-    encode, sha256, ends = msgspec.msgpack.Encoder().encode, hashlib.sha256, _END
-    last = walk.last
-    writer, seq, previous = ("", 0, GENESIS) if last is None else (last[_WRITER], last[_SEQ], last[1])
-    due = anchors.get(writer, {})
-    for row in page:
-        if row[_WRITER] != writer:
-            _end_chain(walk)
-            writer, seq, previous = row[_WRITER], 0, GENESIS
-            due = anchors.get(writer, {})
-        seq += 1
-        own = sha256(previous + encode(row[_BEFORE : ends.get(row[-1], _BEFORE)])).digest()
-        if row[1] != own or row[_SEQ] != seq or row[0] != previous or (seq in due and due[seq][0] != own):
-            return _what_is_wrong(row, seq, previous, own, due)
-        previous = own
-        walk.decisions += 1
-        walk.last = row
-    return None
-
-
-def _end_chain(walk: _Walk) -> None:
-    if walk.last is not None:
-        walk.ends.append(End(walk.last[_WRITER], walk.last[_SEQ], bytes(walk.last[1]).hex()))
-        walk.last = None
-
-
-def _what_is_wrong(
-    row: tuple[Any, ...], seq: int, previous: bytes, own: bytes, due: Mapping[int, tuple[bytes, str]]
-) -> Broken:
-    writer, decision_id = row[_WRITER], row[_ID]
-    if row[_SEQ] != seq:
-        gap = f"row {seq} is missing" if row[_SEQ] == seq + 1 else f"rows {seq} to {row[_SEQ] - 1} are missing"
-        return Broken(gap, writer, seq)
-    if row[_BEFORE] is None:
-        return Broken("its event is missing", writer, seq, decision_id)
-    if row[0] != previous:
-        return Broken("it does not follow the row before it", writer, seq, decision_id)
-    if row[1] != own:
-        return Broken("a value of the decision or of its event is not as it was written", writer, seq, decision_id)
-    return Broken(f"it is another row than {due[seq][1]} says", writer, seq, decision_id)
+def _stretches(ends: Sequence[End], due: Mapping[str, _Due]) -> list[Stretch]:
+    stretches = []
+    for end in ends:
+        named = due.get(end.writer, {})
+        for first in range(1, end.chain_seq + 1, ROWS):
+            last = min(first + ROWS - 1, end.chain_seq)
+            here = {seq: hash_ for seq, hash_ in named.items() if first <= seq <= last}
+            stretches.append(Stretch(end.writer, first, last, here))
+    return stretches
 
 
 def _broken_checkpoint(checkpoints: Sequence[sa.Row[Any]]) -> Broken | None:
@@ -189,30 +144,20 @@ def _broken_checkpoint(checkpoints: Sequence[sa.Row[Any]]) -> Broken | None:
     return None
 
 
-def _anchors(checkpoints: Sequence[sa.Row[Any]], kept: Sequence[End]) -> dict[str, dict[int, tuple[bytes, str]]]:
-    anchors: dict[str, dict[int, tuple[bytes, str]]] = {}
+def _due(checkpoints: Sequence[sa.Row[Any]], kept: Sequence[End]) -> dict[str, _Due]:
+    due: dict[str, _Due] = {}
     for row in checkpoints:
-        anchors.setdefault(row.writer, {})[row.chain_seq] = (row.row_hash, f"the checkpoint of {row.day}")
+        due.setdefault(row.writer, {})[row.chain_seq] = (row.row_hash, f"the checkpoint of {row.day}")
     for end in kept:
-        anchors.setdefault(end.writer, {})[end.chain_seq] = (bytes.fromhex(end.row_hash), "the end that was kept")
-    return anchors
+        due.setdefault(end.writer, {})[end.chain_seq] = (bytes.fromhex(end.row_hash), "the end that was kept")
+    return due
 
 
-def _taken_away(walk: _Walk, anchors: Anchors) -> Broken | None:
-    reached = {end.writer: end.chain_seq for end in walk.ends}
-    for writer in sorted(anchors):
-        last = max(anchors[writer])
-        there = reached.get(writer, 0)
+def _taken_away(ends: Sequence[End], due: Mapping[str, _Due]) -> Broken | None:
+    reached = {end.writer: end.chain_seq for end in ends}
+    for writer in sorted(due):
+        there, last = reached.get(writer, 0), max(due[writer])
         if there < last:
-            what = f"rows {there + 1} to {last} are missing: {anchors[writer][last][1]} names the last of them"
-            return Broken(what, writer, there + 1)
+            gone = f"row {last} is missing" if there == last - 1 else f"rows {there + 1} to {last} are missing"
+            return Broken(f"{gone}: {due[writer][last][1]} names the last of them", writer, there + 1)
     return None
-
-
-def _put_in(connection: sa.Connection, walk: _Walk) -> Broken | None:
-    """Each decision has its event, so any event beyond those was never decided."""
-    events = int(connection.exec_driver_sql("SELECT count(*) FROM events").scalar_one())
-    if events == walk.decisions:
-        return None
-    row = connection.exec_driver_sql(_UNDECIDED).one()
-    return Broken(f"event {row.event_id!r} of {row.tenant_id}/{row.module} has no decision: it was put in")

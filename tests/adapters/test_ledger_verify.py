@@ -1,5 +1,6 @@
 """Whatever is done to the ledger behind its back is found, and the first of it is named."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from fradect.adapters import chain, ledger_verify, tables
+from fradect.adapters import chain, ledger_verify, ledger_walk, tables
 from fradect.adapters.chain import GENESIS, checkpoint_link, link
 from fradect.adapters.database import migrate, open_database
 from fradect.adapters.ledger_checkpoints import Checkpoints
@@ -120,7 +121,7 @@ def test_what_is_taken_from_the_end_shows_to_whoever_kept_the_end(ledger: SqlLed
     assert verify(ledger_url).broken is None, "the database alone cannot know"
     broken = verify(ledger_url, kept).broken
     assert broken is not None
-    assert broken.what == "rows 6 to 6 are missing: the end that was kept names the last of them"
+    assert broken.what == "row 6 is missing: the end that was kept names the last of them"
     forged = [End(kept[0].writer, 5, "00" * 32)]
     assert "another row than the end that was kept" in verify(ledger_url, forged).broken.what  # type: ignore[union-attr]
 
@@ -161,15 +162,25 @@ def test_rows_written_before_signals_were_kept_still_verify(tmp_path: Path, monk
     assert (checked.decisions, checked.broken) == (3, None)
 
 
-def test_long_ledgers_are_read_page_by_page(
-    ledger: SqlLedger, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("worth_it", [1, 99])
+def test_a_long_ledger_is_read_in_stretches_by_several_processes(
+    ledger: SqlLedger, ledger_url: str, monkeypatch: pytest.MonkeyPatch, worth_it: int
 ) -> None:
-    monkeypatch.setattr(ledger_verify, "_PAGE", 2)
-    assert verify(ledger_url).broken is None
-    _do(ledger, "UPDATE risk_decisions SET score = 1 WHERE id = 'dec_tx5'")
+    monkeypatch.setattr(ledger_walk, "_PAGE", 1)
+    monkeypatch.setattr(ledger_verify, "ROWS", 2)
+    monkeypatch.setattr(ledger_verify, "_WORTH_IT", worth_it)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    told: list[int] = []
+    assert verify(ledger_url, tell=lambda done, _: told.append(done)).broken is None
+    assert told == [2, 4, 6]
+    _do(ledger, "UPDATE risk_decisions SET score = 1 WHERE id = 'dec_tx6'")
     checked = verify(ledger_url)
     assert checked.broken is not None
-    assert (checked.broken.chain_seq, checked.decisions) == (5, 4)
+    assert (checked.broken.chain_seq, checked.decisions) == (6, 5)
+    _do(ledger, "DELETE FROM risk_decisions WHERE id = 'dec_tx4'")
+    checked = verify(ledger_url)
+    assert checked.broken is not None
+    assert (checked.broken.chain_seq, checked.broken.what, checked.decisions) == (4, "row 4 is missing", 3)
 
 
 def test_without_a_ledger_there_is_nothing_to_verify(tmp_path: Path) -> None:
