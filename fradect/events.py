@@ -33,6 +33,7 @@ PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX
 TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW XK"""
 COUNTRIES = frozenset(_COUNTRIES.split())
 
+_PLAIN = re.compile(r"[!-~](?:[ -~]*[!-~])?")  # nothing to normalise, as in most texts
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SPACES = re.compile(r"\s+")
 _DIGITS = re.compile(r"\D+")
@@ -85,19 +86,22 @@ def clean_text(value: str, *, is_phone: bool = False, may_be_number: bool = Fals
     A phone number written as `+` and at most 15 digits is not taken for a card number; with `may_be_number`
     nothing is.
     """
+    text = value if _PLAIN.fullmatch(value) else _normal(value)
+    if len(text) > MAX_TEXT:
+        raise Fault(Reason.TOO_LONG, f"the limit is {MAX_TEXT} characters")
+    if holds_card_number(text) and not (may_be_number or (is_phone and _is_e164(text))):
+        raise Fault(Reason.CARD, "send a token of the card; numbers are never stored")
+    return text
+
+
+def _normal(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
         raise Fault(Reason.ENCODING, "send valid UTF-8") from None
     if _CONTROL.search(value):
         raise Fault(Reason.CONTROL, "remove NUL, tabs and line breaks")
-    text = unicodedata.normalize("NFC", value).strip()
-    if len(text) > MAX_TEXT:
-        raise Fault(Reason.TOO_LONG, f"the limit is {MAX_TEXT} characters")
-    is_exempt = may_be_number or (is_phone and _is_e164(text))
-    if not is_exempt and holds_card_number(text):
-        raise Fault(Reason.CARD, "send a token of the card; numbers are never stored")
-    return text
+    return unicodedata.normalize("NFC", value).strip()
 
 
 def clean_currency(text: str) -> str:
@@ -204,6 +208,8 @@ def holds_card_number(text: str) -> bool:
     if not text.isascii():
         text = _DASHES.sub("-", unicodedata.normalize("NFKC", text))
         text = "".join(_plain(letter) for letter in text)
+    if not _CARD.search(text):
+        return False
     return any(_has_luhn(run.group()) for run in _CARD.finditer(_HEXADECIMAL.sub("x", text)))
 
 
