@@ -39,10 +39,16 @@ class Admission:
         self.limit = LEAST * 8
         self._window(now(), spent())
 
+    def has_room(self) -> bool:
+        """Costs next to nothing, so it is asked first; who is let in may find none after all."""
+        if self._in_flight < self.limit:
+            return True
+        self._is_full = True
+        return False
+
     def check(self) -> None:
-        """Overloaded when there is no room; costs next to nothing, so it comes first."""
-        if self._in_flight >= self.limit:
-            self._is_full = True
+        """Overloaded when there is no room."""
+        if not self.has_room():
             raise Overloaded("more is asked than can be decided in time; ask again in a second")
 
     @contextmanager

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fradect.errors import FradectError, NotFound, Unavailable
+from serving.admission import Admission, Overloaded
 from serving.decisions import DecisionRoutes
 from serving.metrics import Metrics
 from serving.problems import MethodNotAllowed, render
@@ -38,25 +39,48 @@ def create(wired: Wired) -> ASGIApp:
         exception_handlers={HTTPException: answering.of_http_error},
     )
     app.router.redirect_slashes = False  # a redirect would be built from the caller's own Host header
-    return _Straight(app, {f"/api/v1/{module}/score": (module, answering.of(routes.score)) for module in READERS})
+    scoring = {f"/api/v1/{module}/score": (module, answering.of(routes.score)) for module in READERS}
+    return _Straight(app, scoring, wired.admission, wired.metrics)
 
 
 class _Straight:
     """Decisions go past middleware and router, which cost as much as a judgement and add nothing to them."""
 
-    def __init__(self, app: ASGIApp, endpoints: Mapping[str, tuple[str, Endpoint]]) -> None:
+    def __init__(
+        self, app: ASGIApp, endpoints: Mapping[str, tuple[str, Endpoint]], admission: Admission, metrics: Metrics
+    ) -> None:
         self._app = app
         self._endpoints = endpoints
+        self._admission = admission
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._endpoints.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if found is None:
             await self._app(scope, receive, send)
             return
+        if not self._admission.has_room():
+            await self._refuse(send)
+            return
         module, endpoint = found
         scope["path_params"] = {"module": module}
         response = await endpoint(Request(scope, receive, send))
         await response(scope, receive, send)
+
+    async def _refuse(self, send: Send) -> None:
+        """The cheaper this is, the more is left for those that are decided."""
+        self._metrics.failed(Overloaded.type)
+        request_id = new_request_id().encode()
+        body = _OVERLOADED.replace(_ANY_ID, request_id)
+        headers = [*_OVERLOADED_HEADERS, (b"content-length", b"%d" % len(body)), (REQUEST_ID, request_id)]
+        await send({"type": "http.response.start", "status": Overloaded.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+_ANY_ID = b"req_any"
+_RENDERED = render(Overloaded("more is asked than can be decided in time; ask again in a second"), _ANY_ID.decode())
+_OVERLOADED = bytes(_RENDERED.body)
+_OVERLOADED_HEADERS = [header for header in _RENDERED.raw_headers if header[0] != b"content-length"]
 
 
 class _Answering:

@@ -67,7 +67,6 @@ class Routes:
     async def score(self, request: Request) -> Response:
         """Decide one event of the module that the path names; under an Idempotency-Key, one request at a time."""
         wired, start = self._wired, time.perf_counter()
-        wired.admission.check()
         caller = caller_of(request, wired.callers, SCORE)
         module = request.path_params["module"]
         if module not in READERS:
