@@ -68,12 +68,13 @@ class Difference:
 
 def replay(release: Loaded, kept: Iterable[Kept], threads: int = 1) -> Iterator[Difference | None]:
     """One answer for each decision of this release, in their order; None where every byte is the same."""
-    coming = iter(kept)
+    coming, names = iter(kept), release.contract.names
     while some := list(islice(coming, AT_ONCE)):
-        fitting = [one for one in some if _fits(release, one)]
-        made = iter(_judged(release, fitting, threads))
+        fitting = [one for one in some if len(one.decision.vector.values) == len(names)]
+        made = iter(_judged(release, names, fitting, threads))
         for one in some:
-            yield next(made) if _fits(release, one) else _misfit(release, one)
+            fits = len(one.decision.vector.values) == len(names)
+            yield next(made) if fits else _misfit(one, len(names))
 
 
 def columns(decision: Decision, answer: bytes) -> dict[str, bytes | str | int]:
@@ -97,13 +98,13 @@ def text(value: Any) -> str:
     return _json.encode(value).decode()
 
 
-def _judged(release: Loaded, kept: Sequence[Kept], threads: int) -> Iterator[Difference | None]:
+def _judged(release: Loaded, names: tuple[str, ...], kept: Sequence[Kept], threads: int) -> Iterator[Difference | None]:
     """The model for all of them at once, then each as its request was: judged, and encoded."""
     model = _AskedBefore(release.model, kept, threads)
     asked = replace(release, model=model)
     for place, one in enumerate(kept):
         model.place = place
-        parts = _differing(asked, one)
+        parts = _differing(asked, names, one)
         yield Difference(one.decision.decision_id, parts) if parts else None
 
 
@@ -145,19 +146,14 @@ def _matrix(kept: Sequence[Kept], places: Sequence[int]) -> Floats:
     return np.array([kept[i].decision.vector.values for i in places], np.float64)
 
 
-def _fits(release: Loaded, kept: Kept) -> bool:
-    return len(kept.decision.vector.values) == len(release.contract.names)
-
-
-def _misfit(release: Loaded, kept: Kept) -> Difference:
-    width = f"{len(kept.decision.vector.values)} values"
-    part = Part("vector", width, f"the release's contract has {len(release.contract.names)} features")
+def _misfit(kept: Kept, width: int) -> Difference:
+    part = Part("vector", f"{len(kept.decision.vector.values)} values", f"the release's contract has {width} features")
     return Difference(kept.decision.decision_id, (part,))
 
 
-def _differing(release: Loaded, kept: Kept) -> tuple[Part, ...]:
+def _differing(release: Loaded, names: tuple[str, ...], kept: Kept) -> tuple[Part, ...]:
     decision = kept.decision
-    vector = Vector(release.contract.names, decision.vector.values, decision.vector.missing)
+    vector = Vector(names, decision.vector.values, decision.vector.missing)
     gone = tuple(name for name in decision.degraded if name not in (MODEL, RULES))
     judgement = judge(release, kept.event, vector, gone, explain=kept.explain, signals=decision.signals)
     made = replace(
