@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, Command] = {
     "skew": Command("flows.commands.skew:skew", "Recompute the features that decisions were made with, from the log."),
     "release": Command("flows.commands.release:app", "List releases, or show one: parts, metrics, verdicts."),
     "rules": Command("flows.commands.rules:app", "Check a rulebook, and try it on the examples beside it."),
+    "ledger": Command("flows.commands.ledger:app", "Prove that no decision was changed, removed or put in since."),
     "lists": Command("flows.commands.lists:app", "Allow and deny lists: add, remove, show."),
     "demo": Command("flows.commands.demo:demo", "The whole story on one screen; `make demo` calls it."),
 }

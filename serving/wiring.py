@@ -4,12 +4,14 @@ import importlib
 import logging
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from fradect.adapters.decision_outcomes import SqlOutcomes
 from fradect.adapters.decision_reads import DecisionReads
 from fradect.adapters.keys import ApiKeys
+from fradect.adapters.ledger_checkpoints import Checkpoints
 from fradect.adapters.ledger_reads import LedgerReads
 from fradect.adapters.ledger_sql import SqlLedger
 from fradect.adapters.lists_sql import SqlLists
@@ -67,6 +69,7 @@ class Service:
         self._closers: list[Callable[[], object]] = []
         self._ledger = SqlLedger(settings.ledger_url)
         self._closers.append(self._ledger.close)
+        self._checkpoints = Checkpoints(self._ledger.engine)
         try:
             self._open(settings)
         except BaseException:
@@ -163,8 +166,14 @@ class Service:
             Chore("handing outcomes on", 4, self._hand_on),
             Chore("following imports", 20, self._catch_up),
             Chore("sweeping the live state", 4, self._state.sweep),
+            Chore("checkpoint of the chains", 120, self._checkpoint),
         )
         return (*everybody, *one_is_enough) if self._worker.is_first else everybody
+
+    def _checkpoint(self) -> None:
+        written = self._checkpoints.take(datetime.now(UTC).date().isoformat())
+        if written:
+            log.info("the ends of %s chains of the ledger were written down", written)
 
     def _read_lists(self) -> None:
         """Decisions that need the lists say that they were made without, until they can be read."""
