@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from fradect.adapters.state_file import Scope, StateFile
 from fradect.adapters.state_parts import pack_keys, raw, told
-from fradect.features.held import Learnt
+from fradect.features.held import Learnt, key_of, outcome_rows
 
 _Name = tuple[bytes, str]
 """The event's id, and the kind of outcome."""
@@ -32,21 +32,16 @@ class Outcomes:
         names = [(raw(one.event.event_id), one.kind) for one in outcomes]
         numbers = list(self._numbers(scope, outcomes, names))
         new = self._remember(scope, outcomes, names, numbers)
-        rows: dict[tuple[str, bytes], bytes] = defaultdict(bytes)
+        fresh: list[tuple[Learnt, int]] = []
         again: list[tuple[Learnt, _Name]] = []
-        waiting: list[tuple[object, ...]] = []
         for one, name, number in zip(outcomes, names, numbers, strict=True):
-            if name not in new:
+            if name in new:
+                new.discard(name)
+                fresh.append((one, number))
+            else:
                 again.append((one, name))
-                continue
-            new.discard(name)
-            made = told(scope.layout, one, number)
-            for entity, key, some in made:
-                rows[entity.entity, key] += some
-            if one.number is None:
-                waiting.append((scope.id, number, name[0], now, pack_keys(made), one.kind))
-        self._append(scope, rows)
-        self._file.db.executemany("INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?)", waiting)
+        self._append(scope, fresh)
+        self._wait(scope, [(one, number) for one, number in fresh if one.number is None], now)
         for one, name in again:
             self._stored(scope, one, name)
         return numbers
@@ -72,14 +67,28 @@ class Outcomes:
     ) -> set[_Name]:
         """Which of them are new."""
         values: list[object] = []
-        newest = self._number("SELECT newest FROM scopes WHERE id = ?", scope.id)
+        place, newest = scope.id, self._number("SELECT newest FROM scopes WHERE id = ?", scope.id)
         for one, (event_id, kind), number in zip(outcomes, names, numbers, strict=True):
-            values += (scope.id, kind, event_id, max(newest, one.known_at), number)
+            values += (place, kind, event_id, max(newest, one.known_at), number)
         return set(self._file.db.execute(_remember(len(outcomes)), values).fetchall())
 
-    def _append(self, scope: Scope, rows: dict[tuple[str, bytes], bytes]) -> None:
-        if rows:
-            self._file.db.executemany(_LONGER, [(scope.id, *place, some) for place, some in rows.items()])
+    def _append(self, scope: Scope, fresh: Sequence[tuple[Learnt, int]]) -> None:
+        """Each key's rows at once: a row of `settled` is long."""
+        for entity in scope.layout.sourced:
+            longer: dict[str, bytes] = defaultdict(bytes)
+            for one, number in fresh:
+                key = key_of(entity, one.event)
+                if key is not None:
+                    longer[key] += outcome_rows(entity, one, number)
+            values = [(scope.id, entity.entity, raw(key), rows) for key, rows in longer.items() if rows]
+            self._file.db.executemany(_LONGER, values)
+
+    def _wait(self, scope: Scope, unsaved: Sequence[tuple[Learnt, int]], now: int) -> None:
+        values = [
+            (scope.id, number, raw(one.event.event_id), now, pack_keys(told(scope.layout, one)), one.kind)
+            for one, number in unsaved
+        ]
+        self._file.db.executemany("INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def _stored(self, scope: Scope, one: Learnt, name: _Name) -> None:
         """A known outcome that comes with its number is stored. If it waited, and was stored as something else than
@@ -93,7 +102,7 @@ class Outcomes:
         if all(some in self._file.held(scope, entity.entity, key).outcomes for entity, key, some in made):
             return
         self._file.take_out(scope, *waited)
-        self._append(scope, {(entity.entity, key): some for entity, key, some in made})
+        self._append(scope, [(one, one.number)])
         self._file.db.execute(f"UPDATE learnt SET number = ? WHERE {_ABOUT}", (one.number, scope.id, *name))  # noqa: S608
 
 

@@ -149,12 +149,12 @@ def drafts(layout: Layout, event: Event) -> list[Draft]:
     return [Draft(entity, raw(key), row) for entity, key, row in records(layout, event, 0)]
 
 
-def told(layout: Layout, learnt: Learnt, number: int = 0) -> list[Draft]:
-    """One for each entity whose windows look at the outcome, with all its rows, under `number` if it brings none."""
+def told(layout: Layout, learnt: Learnt) -> list[Draft]:
+    """One for each entity whose windows look at the outcome, with all its rows."""
     made = []
     for entity in layout.sourced:
         key = key_of(entity, learnt.event)
-        if key is not None and (rows := outcome_rows(entity, learnt, number)):
+        if key is not None and (rows := outcome_rows(entity, learnt)):
             made.append(Draft(entity, raw(key), rows))
     return made
 

@@ -117,12 +117,11 @@ def text_code(text: str) -> int:
 def outcome_rows(layout: EntityLayout, learnt: Learnt, number: int = 0) -> bytes:
     """The outcome's rows, one for each source of its kind, under `number` if it brings none; empty when no window looks
     at it."""
-    rows, time = b"", learnt.event.event_time
+    rows, time, known_at = b"", learnt.event.event_time, learnt.known_at
     number = number if learnt.number is None else learnt.number
     try:
-        for place, ((kind, delay, tile), _) in enumerate(layout.sources):
-            if kind == learnt.kind:
-                rows += _OUTCOME(_up(max(time + delay, learnt.known_at), tile), number, place, learnt.value)
+        for place, delay, tile in layout.sources_by_kind.get(learnt.kind, ()):
+            rows += _OUTCOME(_up(max(time + delay, known_at), tile), number, place, learnt.value)
     except struct.error as error:
         raise InvalidInput(_TOO_LARGE) from error
     return rows

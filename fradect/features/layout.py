@@ -58,6 +58,12 @@ class EntityLayout:
         return 2 + len(self.values)
 
     @cached_property
+    def sources_by_kind(self) -> dict[str, tuple[tuple[int, int, int], ...]]:
+        """Place among the sources, delay and resolution."""
+        placed = [(kind, (place, delay, tile)) for place, ((kind, delay, tile), _) in enumerate(self.sources)]
+        return {kind: tuple(one for other, one in placed if other == kind) for kind, _ in placed}
+
+    @cached_property
     def pack(self) -> Callable[..., bytes]:
         """An event's row from so many whole numbers; struct.error for one that 64 bits do not hold."""
         return Struct(f"<{self.width}q").pack
