@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from fradect.adapters.database import reason
 from fradect.adapters.tables import decision_outcomes, events, outbox, risk_decisions
 from fradect.errors import NotFound, Unavailable
 from fradect.outcomes import Standing, Telling, Told, moment
@@ -29,7 +30,7 @@ class SqlOutcomes:
                 _show(connection, row, telling)
                 return standing(connection, _decision(connection, tenant_id, telling.decision_id), is_news=True)
         except sa.exc.DBAPIError as error:
-            raise Unavailable(f"the ledger does not answer ({type(error.orig).__name__}): {error.orig}") from error
+            raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
 
 
 def standing(connection: sa.Connection, row: sa.Row[Any], *, is_news: bool = False) -> Standing:

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import sqlalchemy as sa
 
-from fradect.adapters.database import open_database, sqlite_path
+from fradect.adapters.database import open_database, reason, sqlite_path
 from fradect.adapters.decision_outcomes import standing
 from fradect.adapters.sql_events import event_of
 from fradect.adapters.tables import events, risk_decisions
@@ -56,7 +56,7 @@ class DecisionReads:
                 row = connection.execute(sa.select(risk_decisions).where(risk_decisions.c.id == decision_id)).one()
                 return Shown(kept, bytes(row.answer), standing(connection, row))
         except sa.exc.DBAPIError as error:
-            raise Unavailable(f"the ledger does not answer: {error.orig}") from error
+            raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
 
     def ids_of(self, whose: tuple[str, str], event_ids: Sequence[str]) -> dict[str, str]:
         """Decisions of a tenant's module (`whose`) by the events that they decide."""
@@ -110,7 +110,7 @@ class DecisionReads:
             with self._engine.connect() as connection:
                 return connection.execute(statement).all()
         except sa.exc.DBAPIError as error:
-            raise Unavailable(f"the ledger does not answer: {error.orig}") from error
+            raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
 
 
 def _conditions(wanted: Wanted) -> tuple[sa.ColumnElement[bool], ...]:

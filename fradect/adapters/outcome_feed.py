@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from fradect.adapters.database import reason
 from fradect.adapters.sql_events import event_of
 from fradect.adapters.tables import decision_outcomes, events, outcomes, risk_decisions
 from fradect.errors import Unavailable
@@ -47,7 +48,7 @@ class OutcomeFeed:
         try:
             return self._hand_on(self._pending(tenant_id, module))
         except sa.exc.DBAPIError as error:
-            raise Unavailable(f"outcomes were not handed on ({type(error.orig).__name__})") from error
+            raise Unavailable(f"outcomes were not handed on ({reason(error)})") from error
 
     def _hand_on(self, rows: Sequence[Row]) -> int:
         if not rows:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from fradect.adapters.database import open_database, sqlite_path
+from fradect.adapters.database import open_database, reason, sqlite_path
 from fradect.adapters.places import Places, publishing
 from fradect.adapters.tables import decision_outcomes, risk_decisions
 from fradect.errors import Unavailable
@@ -41,7 +41,7 @@ def _told(ledger_url: str, places: Places) -> pa.Table | None:
             return None
         return _read(engine, places)
     except sa.exc.DBAPIError as error:
-        raise Unavailable(f"the ledger does not answer ({type(error.orig).__name__})") from error
+        raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
     finally:
         engine.dispose()
 
