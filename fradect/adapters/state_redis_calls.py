@@ -33,7 +33,7 @@ def learning(scope: RedisScope, learnt: Learnt) -> Call:
     made = told(scope.layout, learnt)
     keys: list[Bytes] = [scope.hash, scope.learnt(learnt.kind, event_id), scope.waiting]
     keys += [dict(scope.heads[entity.entity])["outcomes"] + key for entity, key, _ in made]
-    waiting = pack_waiting(event_id, made, learnt.kind)
+    waiting = b"" if learnt.number is not None else pack_waiting(event_id, made, learnt.kind)
     return keys, [*scope.guard, number, scope.remembers, scope.lasts, waiting, *(rows for _, _, rows in made)]
 
 
