@@ -35,11 +35,12 @@ def _account() -> str | None:
 
 
 class PostgresServer:
-    """One server in a folder of its own. `prepare`: what is done with its folder first, for one on a small disk."""
+    """One server in a folder of its own; `settings` as in postgresql.conf."""
 
     def __init__(self, bin_dir: Path, folder: Path | None = None, **settings: str) -> None:
         self._bin = bin_dir
         self.folder = folder or Path(tempfile.mkdtemp(prefix="fradect-pg-"))
+        self.folder.mkdir(exist_ok=True)
         self._account = _account()
         if self._account is not None:
             shutil.chown(self.folder, self._account)
@@ -94,6 +95,13 @@ class PostgresServer:
 
     def thaw(self) -> None:
         self._signal_all(signal.SIGCONT)
+
+    def has_ended(self) -> bool:
+        """Whether it gave up by itself, within two seconds."""
+        assert self._process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2)
+        return self._process.poll() is not None
 
     def remove(self) -> None:
         if self._process is not None and self._process.poll() is None:
