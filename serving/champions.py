@@ -72,8 +72,9 @@ class Champions:
                 reasons[key] = f"release {release_id} of {key[0]} does not load: {error}"
             except Exception as error:  # noqa: BLE001  a damaged model must not stop the service, whatever its parser raises
                 reasons[key] = f"release {release_id} of {key[0]} does not load: {type(error).__name__}"
-        for key in reasons.keys() - self.reasons.keys():
-            log.error(reasons[key])
+        for key, reason in reasons.items():
+            if self.reasons.get(key) != reason:
+                log.error(reason)
         self._models, self.reasons = models, reasons
         return self._point()
 

@@ -75,6 +75,7 @@ def test_bytes_that_changed_on_the_disk_are_never_served(client: Client, tmp_pat
     assert "fradect_releases_refused 0.0" in client.get("/metrics").text
 
 
+@pytest.mark.timeout(300 + 20 * ROUNDS)
 @pytest.mark.parametrize("form", ["json", "ubj"])
 def test_a_damaged_model_under_a_name_of_its_own_breaks_its_trial_and_nothing_else(
     client: Client, tmp_path: Path, form: str
