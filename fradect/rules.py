@@ -82,14 +82,14 @@ class Rules:
         self._always = frozenset(catch_all.id for catch_all in rulebook.catch_alls)
         options: Any = {"loader": {"type": "static", "content": {"rules": lean(rulebook, {r.id for r in applicable})}}}
         self._engine = zen.ZenEngine(options)
-        self._reading = Reading(frozenset().union(*(rule.needs for rule in applicable)), known, contract, words)
+        self.reading = Reading(frozenset().union(*(rule.needs for rule in applicable)), known, contract, words)
         self._words = words
         self._gaps: dict[tuple[str, ...], _Unable] = {(): _Unable((), frozenset(), Action.APPROVE)}
-        self.reads_signals = self._reading.reads_signals
+        self.reads_signals = self.reading.reads_signals
 
     def find(self, event: Event, vector: Vector, signals: Mapping[str, Value] = NO_SIGNALS) -> Findings:
         """Total: whatever goes wrong in the engine is an answer too, and a cautious one."""
-        context, missing = self._reading.of(event, vector, signals)
+        context, missing = self.reading.of(event, vector, signals)
         unable = self._unable(missing)
         try:
             found, silent = self._answers(self._engine.evaluate("rules", context)["result"])
@@ -122,7 +122,7 @@ class Rules:
         return unable
 
     def _hit(self, rule: Rule, event: Event, vector: Vector, signals: Mapping[str, Value]) -> Hit:
-        values = {name: self._reading.value(name, event, vector, signals) for name in rule.needs}
+        values = {name: self.reading.value(name, event, vector, signals) for name in rule.needs}
         return Hit(rule.id, rule.points, rule.floor, rule.allow, self._words.fill(rule.text, values))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from fradect.errors import InvalidInput
+from fradect.rulebook.conditions import Cell
 from fradect.rulebook.document import (
     Content,
     Jdm,
@@ -31,11 +32,12 @@ __all__ = ["CatchAll", "Grammar", "Problem", "Rule", "Rulebook", "Vocabulary", "
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """`jdm` is the file; rules and catch-alls are the same rows, read."""
+    """`jdm` is the file; rules and catch-alls are the same rows, read. `conditions`: of a rule's id, by value."""
 
     jdm: Mapping[str, Any]
     rules: tuple[Rule, ...]
     catch_alls: tuple[CatchAll, ...]
+    conditions: Mapping[str, Mapping[str, Cell]]
 
 
 def read(raw: bytes, known: Vocabulary, grammar: Grammar) -> Rulebook:
@@ -66,8 +68,10 @@ def examine(raw: bytes, known: Vocabulary, grammar: Grammar) -> tuple[Rulebook |
     problems += repeats(tables)
     if problems:
         return None, tuple(dict.fromkeys(problems))
-    rules = tuple(row.rule for table in tables for row in table.rows)
-    return Rulebook(msgspec.json.decode(raw), rules, tuple(_catch_alls(tables))), ()
+    rows = [row for table in tables for row in table.rows]
+    conditions = {row.rule.id: row.conditions for row in rows}
+    rules = tuple(row.rule for row in rows)
+    return Rulebook(msgspec.json.decode(raw), rules, tuple(_catch_alls(tables)), conditions), ()
 
 
 def _contents(jdm: Jdm) -> tuple[dict[str, Content], list[Problem]]:

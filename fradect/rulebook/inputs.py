@@ -7,6 +7,9 @@ silent miss. Here both are missing, and the rules that need them could not run.
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from fradect.features.contract import Contract
 from fradect.rulebook import Rulebook
 from fradect.rulebook.document import TABLE
@@ -15,7 +18,9 @@ from fradect.rulebook.vocabulary import Domain, Sort
 from fradect.types import DAY, HOUR, Event, Value, Vector
 from fradect.words import Words
 
-_LARGEST = float(LARGEST)
+Floats = npt.NDArray[np.float64]
+
+MOST = float(LARGEST)
 _LONGEST = 1024
 
 
@@ -23,6 +28,7 @@ class Reading:
     """Which values of an event a rulebook needs, and how they are read."""
 
     def __init__(self, needed: frozenset[str], known: Mapping[str, Domain], contract: Contract, words: Words) -> None:
+        self.needed = needed
         self._places = {feature.name: i for i, feature in enumerate(contract) if feature.name in needed}
         money = {feature.name for feature in contract if feature.unit == "minor units"}
         scale = 1.0 / words.major(1.0)
@@ -40,7 +46,7 @@ class Reading:
         values, fields = vector.values, event.fields
         for i, name, scale in self._features:
             value = values[i]
-            if -_LARGEST < value < _LARGEST:  # neither NaN nor infinite
+            if -MOST < value < MOST:  # neither NaN nor infinite
                 context[name] = value / scale if scale else value
             else:
                 missing.append(name)
@@ -57,6 +63,19 @@ class Reading:
             else:
                 missing.append(name)
         return context, tuple(missing)
+
+    def numbers_of(self, name: str, matrix: Floats) -> Floats | None:
+        """A feature of many events (n, features) as the engine would get it, NaN missing; None for other names."""
+        if name not in self._places:
+            return None
+        scale = next(scale for _, known, scale in self._features if known == name)
+        column = matrix[:, self._places[name]]
+        kept: Floats = np.where(np.abs(column) < MOST, column, np.nan)
+        return kept / scale if scale else kept
+
+    def fits(self, name: str, value: Value) -> bool:
+        """Whether the engine would get this value of an event's field, or go without."""
+        return any(known == name and fits(value) for known, _, fits in self._fields)
 
     def value(self, name: str, event: Event, vector: Vector, signals: Mapping[str, Value]) -> Value:
         """One value as it is, to be told in words."""
@@ -78,7 +97,7 @@ def _fitting(prefix: str, needed: frozenset[str], known: Mapping[str, Domain]) -
 
 
 def _is_number(value: Value) -> bool:
-    return type(value) in (int, float) and -_LARGEST < value < _LARGEST  # type: ignore[operator]
+    return type(value) in (int, float) and -MOST < value < MOST  # type: ignore[operator]
 
 
 def _is_text(value: Value) -> bool:

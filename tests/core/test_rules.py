@@ -201,7 +201,9 @@ def test_a_table_that_gives_no_answer_asks_for_what_its_catch_all_says() -> None
     book = load(RULEBOOK, MODULE)
     silent = json.loads(json.dumps(book.jdm))
     _table(silent)["rules"] = []
-    broken = Rules(type(book)(silent, book.rules, book.catch_alls), STANDARD, MODULE, Words(STANDARD, "RUB"))
+    broken = Rules(
+        type(book)(silent, book.rules, book.catch_alls, book.conditions), STANDARD, MODULE, Words(STANDARD, "RUB")
+    )
     findings = broken.find(purchase(), vector_of(STANDARD, customer_count_1h=50.0))
     assert findings.broken == ("Velocity",)
     assert findings.effects.floor is Action.REVIEW
@@ -209,7 +211,9 @@ def test_a_table_that_gives_no_answer_asks_for_what_its_catch_all_says() -> None
 
 def test_an_engine_that_fails_is_an_answer_too() -> None:
     book = load(RULEBOOK, MODULE)
-    broken = Rules(type(book)({"nodes": [], "edges": []}, book.rules, book.catch_alls), STANDARD, MODULE, _WORDS)
+    broken = Rules(
+        type(book)({"nodes": [], "edges": []}, book.rules, book.catch_alls, book.conditions), STANDARD, MODULE, _WORDS
+    )
     findings = broken.find(purchase(), vector_of(STANDARD))
     assert findings.broken == tuple(catch_all.table for catch_all in book.catch_alls)
     assert findings.effects.floor is Action.REVIEW
