@@ -57,13 +57,13 @@ class Ground:
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
-    url = f"sqlite:///{tmp_path}/ledger.db"
-    ledger, shared, state = SqlLedger(url), open_shared(url), open_state(f"sqlite:///{tmp_path}/state.db")
+def ground(ledger_url: str, tmp_path: Path) -> Iterator[Ground]:
+    ledger, shared = SqlLedger(ledger_url), open_shared(ledger_url)
+    state = open_state(f"sqlite:///{tmp_path}/state.db")
     state.adopt("demo", toy_loaded().reader.layout)
     for event_id in ("tx1", "tx2", "tx3"):
         ledger.commit(record(event_id, seq=state.arrive(purchase(event_id)).seq))
-    yield Ground(url, ledger, shared, state)
+    yield Ground(ledger_url, ledger, shared, state)
     state.close()
     shared.dispose()
     ledger.close()
