@@ -1,7 +1,9 @@
 """Models at work: one XGBoost booster and one calibrator, for one event and for a million."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -11,6 +13,9 @@ import xgboost as xgb
 from fradect.errors import Unavailable
 from fradect.features.contract import Contract
 from fradect.one_row import OneRow
+from fradect.shapley import Shapley
+
+log = logging.getLogger(__name__)
 
 Matrix = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float64]
@@ -70,24 +75,52 @@ class Scorer:
     def contributions(self, row: Sequence[float]) -> tuple[Floats, float]:
         """Exact contributions of one row to the calibrated log-odds, and the log-odds of the baseline.
 
-        They add up: baseline + sum(contributions) = slope * margin + intercept.
+        They add up: baseline + sum(contributions) = slope * margin + intercept, but for the last bits of a float32.
+        The first call makes tables that the later ones are read from.
         """
-        values = np.array([row], np.float64)
-        matrix = xgb.DMatrix(values, feature_types=self._types, enable_categorical=True, nthread=self._threads)
-        parts = np.asarray(self._booster.predict(matrix, pred_contribs=True)[0], np.float64)
-        baseline = self._calibrator.slope * float(parts[-1]) + self._calibrator.intercept
-        return self._calibrator.slope * parts[:-1], baseline
+        parts, expected = self._parts(row)
+        return self._calibrator.slope * parts, self._calibrator.slope * expected + self._calibrator.intercept
 
     def contributions_of_all(self, rows: Matrix, threads: int) -> tuple[Floats, Floats]:
         """The same for many rows at once, to the last bit: (n, features), and a baseline for each."""
-        matrix = xgb.DMatrix(rows, feature_types=self._types, enable_categorical=True, nthread=threads)
-        self._booster.set_param({"nthread": threads})
+        if self._tables is None:
+            self._booster.set_param({"nthread": threads})
+            try:
+                parts, expected = self._explained(rows, threads)
+            finally:
+                self._booster.set_param({"nthread": self._threads})
+        else:
+            parts = np.array([self._tables.values(row) for row in rows.tolist()]).reshape(rows.shape)
+            expected = np.full(len(rows), self._tables.expected)
+        return self._calibrator.slope * parts, self._calibrator.slope * expected + self._calibrator.intercept
+
+    def _parts(self, row: Sequence[float]) -> tuple[Floats, float]:
+        if self._tables is not None:
+            return self._tables.values(row), self._tables.expected
+        parts, expected = self._explained(np.array([row], np.float64), self._threads)
+        return parts[0], float(expected[0])
+
+    @cached_property
+    def _tables(self) -> Shapley | None:
+        """None for a model that tables do not fit, or say otherwise of than XGBoost does: its own way is taken then."""
+        width = len(self._types)
         try:
-            parts = np.asarray(self._booster.predict(matrix, pred_contribs=True), np.float64)
-        finally:
-            self._booster.set_param({"nthread": self._threads})
-        baselines = self._calibrator.slope * parts[:, -1] + self._calibrator.intercept
-        return self._calibrator.slope * parts[:, :-1], baselines
+            tables = Shapley(bytes(self._booster.save_raw("json")), width)
+        except (ValueError, KeyError) as error:
+            log.info("contributions are left to XGBoost: %s", error)
+            return None
+        probes = np.array([[np.nan] * width, [0.0] * width, [1.0] * width])
+        said, expected = self._explained(probes, self._threads)
+        close = np.allclose(said, [tables.values(row) for row in probes.tolist()], rtol=1e-3, atol=1e-3)
+        if close and np.allclose(expected, tables.expected, rtol=1e-3, atol=1e-3):
+            return tables
+        log.warning("contributions are left to XGBoost: the tables made of its model say otherwise")
+        return None
+
+    def _explained(self, rows: Matrix, threads: int) -> tuple[Floats, Floats]:
+        matrix = xgb.DMatrix(rows, feature_types=self._types, enable_categorical=True, nthread=threads)
+        parts = np.asarray(self._booster.predict(matrix, pred_contribs=True), np.float64)
+        return parts[:, :-1], parts[:, -1]
 
 
 class NoModel:
