@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fradect.errors import Unavailable
 
 MOST, LEAST = 256, 8
-SHARE = 0.5  # of the budget may be spent on others' turns
+SHARE = 1 / 3  # of the budget may be spent on others' turns; features, which have half of it, must not miss theirs
 _WINDOW_SECONDS, _BUSY = 0.5, 0.25
 
 
