@@ -44,6 +44,9 @@ lint: setup ## Style, types and import contracts
 	@$(BIN)/mypy fradect flows training serving monitoring expectations feature_repo benchmarks
 	@$(BIN)/lint-imports
 
+faults: setup ## Kill, freeze and fill what FRADECT stands on, 300 rounds each (FRADECT_FAULT_ROUNDS)
+	@FRADECT_FAULT_ROUNDS=$${FRADECT_FAULT_ROUNDS:-300} $(BIN)/pytest tests/faults -o timeout=7200 $(PYTEST)
+
 bench: setup ## Benchmarks, each against its peer and its limit
 	@$(BIN)/python -m benchmarks.windows
 	@$(BIN)/python -m benchmarks.features
@@ -64,4 +67,4 @@ lock: setup ## Pin every dependency again, with hashes, for Python 3.11 to 3.13
 clean: ## Remove the environment and all state
 	rm -rf .venv "$(FRADECT_HOME)"
 
-.PHONY: help setup demo test lint bench flows mlflow lock clean
+.PHONY: help setup demo test lint faults bench flows mlflow lock clean

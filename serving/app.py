@@ -1,5 +1,6 @@
 """The ASGI application: routes, and one place where errors become problem details."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -8,8 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fradect.crash import crash_point, is_armed
 from fradect.errors import FradectError, NotFound, Unavailable
 from serving.admission import Admission, Overloaded
 from serving.decisions import DecisionRoutes
@@ -120,6 +122,24 @@ class _Answering:
         return render(error, request_id)
 
 
+_WHOLE = not is_armed("mid-response")
+
+
+def _in_halves(send: Send) -> Send:
+    """For tests of what a caller is left with who got half an answer."""
+
+    async def halves(message: Message) -> None:
+        body = message.get("body", b"")
+        if message["type"] == "http.response.body" and body:
+            await send({**message, "body": body[: len(body) // 2], "more_body": True})
+            await asyncio.sleep(0.05)  # it has left
+            crash_point("mid-response")
+            message = {**message, "body": body[len(body) // 2 :]}
+        await send(message)
+
+    return halves
+
+
 class Front:
     """Stands before an application that is still being put together, and answers for it until it is there."""
 
@@ -135,7 +155,7 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.app is not None:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, send if _WHOLE or scope.get("method") != "POST" else _in_halves(send))
         elif scope["type"] == "http":
             await self._not_yet(scope)(scope, receive, send)
 
