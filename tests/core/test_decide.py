@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from fradect.decide import Champion, Decided, Decider, DifferentBody, Ports, Request, Source
-from fradect.errors import Conflict, Unavailable
+from fradect.errors import Conflict, Unavailable, Uncertain
+from fradect.grouping import NeverBegun
 from fradect.judgement import judge
 from fradect.ports import Arrival, Record, Stored
 from fradect.turns import OwnThread
@@ -221,6 +222,49 @@ def test_a_ledger_that_is_slow_to_write_may_have_written_so_the_arrival_stays(be
     assert not bench.state.withdrawn
     bench.threads[2].close()
     assert len(bench.ledger.rows) == 1, "what had begun was finished, and a repeat will find it"
+
+
+def test_when_nobody_knows_whether_it_was_written_the_arrival_stays(bench: Bench) -> None:
+    bench.ledger.commit_error = Uncertain("broke off")
+    with pytest.raises(Uncertain):
+        _run(bench.decide(_request()))
+    assert not bench.state.withdrawn
+
+
+def test_what_never_had_its_turn_at_the_ledger_leaves_no_arrival(bench: Bench) -> None:
+    release = threading.Event()
+
+    class Slow(MemoryLedger):
+        def commit(self, record: Record) -> Stored:
+            release.wait(5)
+            return super().commit(record)
+
+    bench.ledger, bench.budget_ms = Slow(), 300
+
+    async def two() -> list[Any]:
+        decider, champion = bench.decider(), bench.champion
+        first = asyncio.create_task(decider.decide(_request(), champion))
+        while not bench.state.arrived:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        second = asyncio.create_task(decider.decide(_request(purchase("tx2")), champion))
+        answers = await asyncio.gather(first, second, return_exceptions=True)
+        release.set()
+        return list(answers)
+
+    assert [type(answer) for answer in _run(two())] == [Uncertain, NeverBegun]
+    bench.threads[2].close()
+    assert {record.event.event_id for record in bench.ledger.rows.values()} == {"tx1"}
+
+
+def test_a_key_that_another_event_was_decided_under_is_refused(bench: Bench) -> None:
+    class Keyed(MemoryLedger):
+        def find(self, *_who: str) -> Stored | None:
+            return Stored("dec_0", "d1", b"{}", "tx0")
+
+    bench.ledger = Keyed()
+    with pytest.raises(DifferentBody, match="the Idempotency-Key was used for 'tx0'"):
+        _run(bench.decide(_request()))
 
 
 def test_the_time_of_the_first_arrival_is_kept(bench: Bench) -> None:
