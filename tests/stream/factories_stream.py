@@ -67,6 +67,10 @@ class FileState:
     def apply_many(self, events: Sequence[Event]) -> list[int]:
         return [self._apply(event) for event in events]
 
+    def reserve(self, _tenant_id: str, _module: str, count: int) -> int:
+        query = "UPDATE counter SET last = last + ? RETURNING last"
+        return int(self._db.execute(query, (count,)).fetchone()[0]) - count + 1
+
     def learn(self, told: Sequence[Learnt]) -> list[int]:
         return [self._learn(one) for one in told]
 
@@ -86,16 +90,13 @@ class FileState:
         rows = self._db.execute("SELECT event_id, kind, value, number FROM learnt").fetchall()
         return {(event_id, kind): (bool(value), number) for event_id, kind, value, number in rows}
 
-    def _number(self) -> int:
-        return int(self._db.execute("UPDATE counter SET last = last + 1 RETURNING last").fetchone()[0])
-
     def _learn(self, one: Learnt) -> int:
         about = (one.event.event_id, str(one.kind))
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             found = self._db.execute("SELECT number FROM learnt WHERE event_id = ? AND kind = ?", about).fetchone()
             if found is None:
-                found = (one.number or self._number(),)
+                found = (one.number or self.reserve(*SHOP, 1),)
                 self._db.execute("INSERT INTO learnt VALUES (?, ?, ?, ?)", (*about, one.value, *found))
             self._db.execute("COMMIT")
         return int(found[0])
@@ -106,7 +107,7 @@ class FileState:
             query = "SELECT seq FROM arrived WHERE event_id = ?"
             found = self._db.execute(query, (event.event_id,)).fetchone()
             if found is None:
-                seq = self._number()
+                seq = self.reserve(*SHOP, 1)
                 self._db.execute("INSERT INTO arrived VALUES (?, ?, ?)", (event.event_id, seq, event.event_time))
             self._db.execute("COMMIT")
         return seq if found is None else int(found[0])
