@@ -35,7 +35,7 @@ from benchmarks.load import Heard, Load, Wire
 
 CONNECTIONS, OPEN_CONNECTIONS = 16, 64
 TOO_BUSY = 0.9
-WIDTH = 110
+WIDTH = 124
 NAMES = (*(name for one in FRADECT for name in (one, one + FACTORS)), *PEERS)
 LIMITS = {"glue_ratio": 8.0, "decent_cpu_ratio": 0.4, "factors_ratio": 2.0, "cpu_us": 600.0, "p99_ratio": 1.5}
 GOALS = {"glue_ratio": 20.0, "decent_cpu_ratio": 0.15, "factors_ratio": 10.0, "cpu_us": 250.0, "p99_ratio": 1.1}
