@@ -5,17 +5,21 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 from math import factorial, nan
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import xgboost as xgb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fradect.judgement import judge, load
 from fradect.scoring import Calibrator, Scorer, feature_types
 from fradect.shapley import Shapley
 from fradect.trees import Tree, read_trees
-from tests.factories_decision import toy_release
+from fradect.types import Vector
+from tests.factories_decision import purchase, toy_release, vector_of
 
 CONTRACT = replace(toy_release().contract, features=toy_release().contract.features[:6])
 TYPES = feature_types(CONTRACT)
@@ -160,3 +164,34 @@ def test_tables_that_say_otherwise_than_the_model_are_not_used(
     said = _by_xgboost(_model(3, 12), np.array([row]))
     np.testing.assert_allclose(scorer.contributions(row)[0], said[0, :-1], atol=1e-6)
     assert "say otherwise" in caplog.text
+
+
+def test_nobody_pays_for_factors_that_were_not_asked_for() -> None:
+    release = load(toy_release())
+    asked: list[str] = []
+
+    class Watched:
+        def probability_of(self, row: tuple[float, ...]) -> float:
+            return release.model.probability_of(row)
+
+        def __getattr__(self, name: str) -> Any:
+            asked.append(name)
+            return getattr(release.model, name)
+
+    model: Any = Watched()
+    watched = replace(release, model=model)
+    seen = vector_of(release.contract)
+    plain = judge(watched, purchase(), seen, (), explain=False)
+    assert asked == []
+    explained = judge(watched, purchase(), seen, (), explain=True)
+    assert asked == ["contributions"]
+    assert (plain.score, plain.action) == (explained.score, explained.action)
+
+
+def test_a_stored_vector_gets_the_same_factors_again() -> None:
+    release, again = load(toy_release()), load(toy_release())
+    vector = vector_of(release.contract, customer_count_1d=4.0, amount=nan)
+    stored = msgspec.json.decode(msgspec.json.encode([None if v != v else v for v in vector.values]))  # noqa: PLR0124
+    read = Vector(vector.names, tuple(nan if v is None else v for v in stored), vector.missing)
+    first = judge(release, purchase(), vector, (), explain=True)
+    assert judge(again, purchase(), read, (), explain=True).factors == first.factors
