@@ -27,7 +27,7 @@ class OneRow:
     """A booster's margin of single rows: the same bits as `inplace_predict` gives. Threads take turns."""
 
     def __init__(self, booster: xgb.Booster, width: int) -> None:
-        library = ctypes.CDLL(find_lib_path()[0])
+        library = ctypes.PyDLL(find_lib_path()[0])  # letting other threads in costs more than a row takes
         self._predict, self._last_error = library.XGBoosterPredictFromDense, library.XGBGetLastError
         self._predict.restype, self._last_error.restype = ctypes.c_int, ctypes.c_char_p
         self._booster = booster  # owns what the handle points to

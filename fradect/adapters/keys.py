@@ -1,6 +1,5 @@
 """API keys: `fdk_live_<id>_<secret>`. The database holds an HMAC of the secret; the pepper is a file beside it."""
 
-import hashlib
 import hmac
 import os
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
+from fradect.adapters.mac import Mac
 from fradect.adapters.tables import api_keys
 from fradect.errors import Refused, Unavailable
 from fradect.ports import Caller
@@ -31,7 +31,7 @@ class ApiKeys:
         """Refused when the pepper in `folder` is not what this class wrote; it is made when there is none."""
         self._engine = engine
         self._folder = folder
-        self._pepper = _pepper(folder / "pepper")
+        self._mac = Mac(_pepper(folder / "pepper"))
         self._known: dict[str, tuple[bytes, Caller]] = {}
         self._turn = threading.Lock()
         self.reload()
@@ -89,7 +89,7 @@ class ApiKeys:
         }
 
     def _digest(self, key_id: str, secret: str) -> bytes:
-        return hmac.digest(self._pepper, f"{key_id}:{secret}".encode(), hashlib.sha256)
+        return self._mac.of(f"{key_id}:{secret}".encode())
 
 
 def _pepper(path: Path) -> bytes:

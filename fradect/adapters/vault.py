@@ -19,6 +19,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from fradect.adapters.mac import Mac
 from fradect.errors import Refused
 from fradect.events import personal_key
 
@@ -39,18 +40,18 @@ class HomeVault:
 
     def __init__(self, home: Path) -> None:
         key = _read_or_make(home / "keys" / "vault.json")
-        self._token_key = _derive(key, "token")
-        self._nonce_key = _derive(key, "nonce")
+        self._token = Mac(_derive(key, "token"))
+        self._nonce = Mac(_derive(key, "nonce"))
         self._cipher = AESGCM(_derive(key, "cipher"))
         self.key_id = _derive(key, "id")[:8].hex()
 
     def token(self, tenant_id: str, field: str, text: str) -> str:
         message = _place(tenant_id, field) + personal_key(field, text).encode()
-        return f"{_VERSION}_{hmac.digest(self._token_key, message, 'sha256')[:16].hex()}"
+        return f"{_VERSION}_{self._token.of(message)[:16].hex()}"
 
     def seal(self, tenant_id: str, field: str, row: str, text: str) -> str:
         place, clear = _place(tenant_id, field) + _sized(row), text.encode()
-        nonce = hmac.digest(self._nonce_key, place + clear, "sha256")[:_NONCE]
+        nonce = self._nonce.of(place + clear)[:_NONCE]
         sealed = nonce + self._cipher.encrypt(nonce, clear, place)
         return f"{_VERSION}:{base64.b64encode(sealed).decode()}"
 
