@@ -49,15 +49,23 @@ class Grouped(Generic[A, R]):
     async def call(self, within: float, what: A) -> R:
         """Its own result or error. NeverBegun when the time is up before its turn; TimeoutError when it was begun,
         which says nothing of how it ends."""
-        wish: _Wish[A, R] = _Wish(what, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        wish: _Wish[A, R] = _Wish(what, loop.create_future())
         self._join(wish)
+        timer = loop.call_later(within, self._expire, wish)
         try:
-            async with asyncio.timeout(within):
-                return await wish.answer
-        except BaseException as error:
-            if self._leave(wish) and isinstance(error, TimeoutError):
-                raise NeverBegun(f"{self._thread.name} did not get to it in time; ask again in a second") from error
+            return await wish.answer
+        except asyncio.CancelledError:
+            self._leave(wish)
             raise
+        finally:
+            timer.cancel()
+
+    def _expire(self, wish: _Wish[A, R]) -> None:
+        if wish.answer.done():
+            return
+        late = NeverBegun(f"{self._thread.name} did not get to it in time; ask again in a second")
+        wish.answer.set_exception(late if self._leave(wish) else TimeoutError())
 
     def _join(self, wish: _Wish[A, R]) -> None:
         with self._turn:
