@@ -49,6 +49,7 @@ faults: setup ## Kill, freeze and fill what FRADECT stands on, 300 rounds each (
 
 bench: setup ## Benchmarks, each against its peer and its limit
 	@$(BIN)/python -m benchmarks.windows
+	@$(BIN)/python -m benchmarks.ledger
 	@$(BIN)/python -m benchmarks.features
 	@$(BIN)/python -m benchmarks.decisions
 	@$(BIN)/python -m benchmarks.backtest
