@@ -13,7 +13,7 @@ from fradect.adapters.chain import CHAIN_FORMAT, DECISION_COLUMNS, EVENT_COLUMNS
 from fradect.adapters.database import open_database, reason
 from fradect.errors import Unavailable
 
-_PAGE = 500  # rows held at a time: few enough to stay in the processor's cache
+_PAGE = 250  # rows held at a time: few enough to stay in the processor's cache
 _BEFORE = 2  # columns of a row ahead of those that its hash covers
 _WRITER, _SEQ, _ID = (
     _BEFORE + len(EVENT_COLUMNS) + DECISION_COLUMNS.index(name) for name in ("writer", "chain_seq", "id")
@@ -33,7 +33,7 @@ _PLACE = {"sqlite": "?", "postgresql": "%s"}
 # Along the chain's index from row to row, each with its event, whatever the statistics say: nothing is sorted, and the
 # first rows come at once.
 _STEPS = ("seqscan", "hashjoin", "mergejoin", "sort", "bitmapscan", "material")
-_IN_ORDER = {"sqlite": ("BEGIN",), "postgresql": tuple(f"SET LOCAL enable_{step} = off" for step in _STEPS)}
+_IN_ORDER = tuple(f"SET LOCAL enable_{step} = off" for step in _STEPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ def as_of_now(engine: sa.Engine) -> Iterator[sa.Connection]:
     if engine.dialect.name != "sqlite":
         engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     with engine.connect() as connection:
-        for statement in _IN_ORDER[engine.dialect.name]:
-            connection.exec_driver_sql(statement)
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
         yield connection
 
 
@@ -110,6 +110,8 @@ def _fast_cursor(connection: sa.Connection) -> Any:
     driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
         return driver.cursor()
+    for statement in _IN_ORDER:
+        connection.exec_driver_sql(statement)
     cursor = driver.cursor("walk", binary=True)
     cursor.itersize = _PAGE
     return cursor
