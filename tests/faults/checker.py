@@ -9,7 +9,7 @@ from fradect.adapters.database import open_database
 from fradect.adapters.ledger_verify import verify
 from fradect.adapters.tables import events, idempotency_keys, outbox, risk_decisions, transactions
 
-ROUNDS = int(os.environ.get("FRADECT_FAULT_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("FRADECT_FAULT_ROUNDS", "2"))
 """Rounds of each fault; `make faults` runs 300."""
 
 
