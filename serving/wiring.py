@@ -95,7 +95,7 @@ class Service:
             alone=is_embedded(settings.state_url),
         )
         self._feed = OutcomeFeed(self._ledger.engine, shared, self._state)
-        self._metrics = Metrics(shared_folder())
+        self._metrics = Metrics(shared_folder() if settings.workers > 1 else None)
         self._admission = Admission(settings.budget_ms / 1000)
         self._breakers = {LIVE_STATE: Breaker("the live state"), BATCH_FEATURES: Breaker("the feature store")}
         self._ip_tables = IpTables(self._kept_table, settings.ip_ranges)

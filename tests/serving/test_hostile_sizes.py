@@ -111,8 +111,9 @@ def test_a_body_beyond_the_limit_is_refused_and_not_read_to_its_end(client: Clie
             )
         assert taken < 32 * MIB, f"{name}: the server went on reading"
         assert memory.growth < GROWTH, name
-        if status or len(raw) * times < MIB:  # who is still sending may only see the connection go
-            assert status == 413, name
+        was_sent = len(raw) * times < MIB  # who is still sending may see the connection go before all of the answer
+        assert status == 413 or (not status and not was_sent), name
+        if was_sent or answer.endswith(b"}"):
             assert json.loads(answer)["type"] == "urn:fradect:problem:body-too-large"
     assert client.post(body()).status_code == 200
 
