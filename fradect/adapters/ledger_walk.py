@@ -33,7 +33,7 @@ _PLACE = {"sqlite": "?", "postgresql": "%s"}
 # Along the chain's index from row to row, each with its event, whatever the statistics say: nothing is sorted, and the
 # first rows come at once.
 _STEPS = ("seqscan", "hashjoin", "mergejoin", "sort", "bitmapscan", "material")
-_IN_ORDER = tuple(f"SET LOCAL enable_{step} = off" for step in _STEPS)
+_IN_ORDER = ("SET LOCAL jit = off", *(f"SET LOCAL enable_{step} = off" for step in _STEPS))
 
 
 @dataclass(frozen=True, slots=True)
