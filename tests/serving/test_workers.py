@@ -77,6 +77,9 @@ async def _load(running: Running, key: str, clients: int, until: asyncio.Event) 
                 except httpx.TransportError:
                     refused += 1
                     return
+                if answer.status_code == 503 and answer.json()["type"] == "urn:fradect:problem:overloaded":
+                    refused += 1  # never accepted, and told so
+                    continue
                 assert answer.status_code == 200, answer.text
                 answers[name] = answer.content
 
