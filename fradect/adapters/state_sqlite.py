@@ -70,21 +70,22 @@ class SqliteState:
         self._scopes[tenant_id, layout.module] = Scope.of(number, tenant_id, layout)
         return bool(digest == layout.digest)
 
-    def arrive(self, event: Event, _errand: Errand | None = None, /) -> Arrival:
+    def arrive(self, event: Event, errand: Errand | None = None, /) -> Arrival:
         scope = self._adopted(event.tenant_id, event.module)
         made = drafts(scope.layout, event)
         with self._file.transaction():
-            return self._arrived(scope, event, made) or self._known(scope, event, made)
+            arrival = self._arrived(scope, event, made) or self._known(scope, event, made)
+        _bring(errand)
+        return arrival
 
     def arrive_many(self, arriving: Sequence[Arriving], /) -> Sequence[Arrival | FradectError]:
         with self._file.together():
             answers = [self._answer(one.event) for one in arriving]
         for one in arriving:
-            if one.errand is not None:
-                one.errand.bring(())
+            _bring(one.errand)
         return answers
 
-    def read(self, event: Event, seq: int, _errand: Errand | None = None, /) -> Arrival:
+    def read(self, event: Event, seq: int, errand: Errand | None = None, /) -> Arrival:
         scope = self._adopted(event.tenant_id, event.module)
         made = drafts(scope.layout, event)
         with self._file.reading() as db:
@@ -94,7 +95,9 @@ class SqliteState:
                 (scope.id, raw(event.event_id), seq),
             ).fetchone()
             newest = found or db.execute("SELECT newest FROM scopes WHERE id = ?", (scope.id,)).fetchone()
-            return Arrival(seq, event.event_time, newest[0], self._file.seen(scope, made), scope.layout.digest)
+            seen = self._file.seen(scope, made)
+        _bring(errand)
+        return Arrival(seq, event.event_time, newest[0], seen, scope.layout.digest)
 
     def withdraw(self, event: Event) -> None:
         self.withdraw_id(event.tenant_id, event.module, event.event_id)
@@ -278,3 +281,9 @@ class SqliteState:
         db = self._file.db
         db.execute("UPDATE scopes SET confirmed_seq = max(confirmed_seq, ?) WHERE id = ?", (seq, scope.id))
         db.execute("DELETE FROM waiting WHERE scope = ? AND seq <= ?", (scope.id, seq))
+
+
+def _bring(errand: Errand | None) -> None:
+    """Nothing of it is in this file; it reads its own."""
+    if errand is not None:
+        errand.bring(())
