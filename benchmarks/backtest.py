@@ -13,7 +13,6 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from benchmarks.decision_ground import CONTRACT, MODULE, TENANT, Ground, dataset, prepared
+from benchmarks.limits import held
 from fradect.bulk import decide_many
 from fradect.judgement import Loaded, judge, load
 from fradect.past import Past
@@ -119,18 +119,7 @@ def main() -> None:
         results = run(ground, QUICK_EVENTS if asked.quick else EVENTS, asked.every, console)
     if asked.json:
         asked.json.write_text(json.dumps(results))
-    sys.exit(0 if asked.quick else _judge(results, console))
-
-
-def _judge(results: Mapping[str, float], console: Console) -> int:
-    kept = {
-        "decisions_per_s": results["decisions_per_s"] >= LIMITS["decisions_per_s"],
-        "differences": results["differences"] <= LIMITS["differences"],
-    }
-    for name, holds in kept.items():
-        words = f"limit {LIMITS[name]:g}, goal {GOALS[name]:g}"
-        console.print(f"{name}: {results[name]:,.0f} ({words}) {'holds' if holds else 'BROKEN'}")
-    return 0 if all(kept.values()) else 1
+    sys.exit(0 if asked.quick or held(results, LIMITS, console, at_least=["decisions_per_s"], goals=GOALS) else 1)
 
 
 if __name__ == "__main__":

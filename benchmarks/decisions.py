@@ -31,6 +31,7 @@ from benchmarks.decision_ground import Ground, prepared
 from benchmarks.decision_peers import FACTORS, FRADECT, PEERS, Contender, Stores, bodies, contenders, profiled
 from benchmarks.decision_servers import OTHER_CORE, SERVER_CORE, Core, Serving
 from benchmarks.features import redis_server
+from benchmarks.limits import held
 from benchmarks.load import Heard, Load, Wire
 
 CONNECTIONS, OPEN_CONNECTIONS = 16, 64
@@ -276,19 +277,14 @@ def main() -> None:
 
 
 def _judge(results: Mapping[str, float], runs: Runs, console: Console) -> int:
-    kept = {
-        name: results[name] >= limit if name in AT_LEAST else results[name] <= limit for name, limit in LIMITS.items()
-    }
-    for name, holds in kept.items():
-        words = f"limit {LIMITS[name]:g}, goal {GOALS[name]:g}"
-        console.print(f"{name}: {results[name]:,.2f} ({words}) {'holds' if holds else 'BROKEN'}")
+    kept = held(results, LIMITS, console, at_least=AT_LEAST, goals=GOALS)
     void = [name for name, each in runs.items() if all(one.void for one in each)]
     if void:
         console.print(f"no run counts, the generator's core was too busy: {', '.join(void)}")
     refused = [name for name, each in runs.items() if any(one.refused for one in each)]
     if refused:
         console.print(f"not every request was answered: {', '.join(refused)}")
-    return 0 if all(kept.values()) and not void and not refused else 1
+    return 0 if kept and not void and not refused else 1
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.feature_peers import Case, RawRedis, RawSqlite, Read, feast_peer
+from benchmarks.limits import held
 from fradect.adapters.event_log import EventLog
 from fradect.adapters.feast_store import FeastStore
 from fradect.adapters.history_store import build_features
@@ -310,17 +311,7 @@ def main() -> None:
     results = figures(found)
     if asked.json:
         asked.json.write_text(json.dumps(results))
-    sys.exit(0 if asked.quick else _judge(results, console))
-
-
-def _judge(results: Mapping[str, float], console: Console) -> int:
-    kept = {
-        name: value >= LIMITS[name] if name in AT_LEAST else value <= LIMITS[name] for name, value in results.items()
-    }
-    for name, holds in kept.items():
-        words = f"limit {LIMITS[name]:g}, goal {GOALS[name]:g}"
-        console.print(f"{name}: {results[name]:,.2f} ({words}) {'holds' if holds else 'BROKEN'}")
-    return 0 if all(kept.values()) else 1
+    sys.exit(0 if asked.quick or held(results, LIMITS, console, at_least=AT_LEAST, goals=GOALS) else 1)
 
 
 if __name__ == "__main__":

@@ -186,7 +186,7 @@ class Decider:
     def _signals(self, event: Event) -> Mapping[str, Value] | None:
         try:
             return self._ports.signals.of(event)
-        except Exception:  # a decision is made without, whatever keeps the lists away
+        except Exception:  # lists are optional too: whatever went wrong, the answer says it was made without them
             log.warning("%s did not answer", LISTS, exc_info=True)
             return None
 
@@ -272,7 +272,7 @@ def _brought(errand: Errand) -> Snapshot | None:
         return errand.snapshot()
     except Unavailable:  # whoever took the errand along has told why
         return None
-    except Exception:  # as below
+    except Exception:  # stored bytes that cannot be read are no reason not to decide: the answer says so
         log.warning("%s failed", BATCH_FEATURES, exc_info=True)
         return None
 

@@ -76,7 +76,7 @@ class Policy:
 class RuleEffects:
     """What the rules that hit (or could not run) ask for: points on the score, a floor, an allowance.
 
-    An allowance caps the model's part at APPROVE; floors still win.
+    An allowance keeps the score below review, whatever model and points say; floors still win.
     """
 
     points: int = 0
@@ -154,8 +154,3 @@ def choose_thresholds(
     d = int(np.argmax(reviewed[:1002] - best_review + declined[:1002]))
     r = int(np.argmin(reviewed[: d + 1]))
     return r, d
-
-
-def floor_of(names: Sequence[str]) -> Action:
-    """The strictest of the floors named."""
-    return max((Action[name] for name in names), default=Action.APPROVE)

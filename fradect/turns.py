@@ -96,7 +96,7 @@ class OwnThread:
     def _do(self, function: Callable[[], None]) -> None:
         try:
             function()
-        except Exception:
+        except Exception:  # nobody waits for it, and a thread that ended would leave everybody after it waiting
             log.exception("%s failed", self.name)
 
 

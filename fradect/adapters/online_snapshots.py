@@ -141,7 +141,7 @@ class FileErrand:
     def bring(self, _answers: Sequence[Any]) -> None:
         try:
             self._found = self._read()
-        except Exception as error:  # noqa: BLE001  told where it is asked for; others ride along
+        except Exception as error:  # noqa: BLE001  raised again by `snapshot`; in the group, others' answers hang on this call
             self._found = error
 
     def snapshot(self) -> Snapshot:

@@ -43,25 +43,20 @@ class Reading:
         said: dict[str, Value] = {}
         context: dict[str, Any] = {"event": about, "signal": said}
         missing: list[str] = []
-        values, fields = vector.values, event.fields
+        values = vector.values
         for i, name, scale in self._features:
             value = values[i]
             if -MOST < value < MOST:  # neither NaN nor infinite
                 context[name] = value / scale if scale else value
             else:
                 missing.append(name)
-        for name, short, fits in self._fields:
-            text = fields.get(short)
-            if fits(text):
-                about[short] = text
-            else:
-                missing.append(name)
-        for name, short, fits in self._signals:
-            word = signals.get(short)
-            if fits(word):
-                said[short] = word
-            else:
-                missing.append(name)
+        for wanted, given, kept in ((self._fields, event.fields, about), (self._signals, signals, said)):
+            for name, short, fits in wanted:
+                value_of = given.get(short)
+                if fits(value_of):
+                    kept[short] = value_of
+                else:
+                    missing.append(name)
         return context, tuple(missing)
 
     def numbers_of(self, name: str, matrix: Floats) -> Floats | None:

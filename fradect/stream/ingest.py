@@ -278,7 +278,7 @@ class Ingest:
             learnt = self._numbered(found, known)
         except Unavailable:
             raise
-        except Exception as error:  # noqa: BLE001  they go on waiting
+        except Exception as error:  # noqa: BLE001  a bug in learning must not stop the stream: they stay stored as waiting, and are tried again
             complain("outcomes that wait could not be learnt", error)
             return
         if learnt:

@@ -4,70 +4,25 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 import pytest
 
-from fradect.decide import Champion, Decided, Decider, DifferentBody, Ports, Request, Source
+from fradect.decide import Decided, DifferentBody
 from fradect.errors import Conflict, Unavailable, Uncertain
 from fradect.grouping import NeverBegun
 from fradect.judgement import judge
-from fradect.ports import Arrival, Record, Stored
+from fradect.ports import Arrival, Stored
 from fradect.turns import OwnThread
 from fradect.types import Action, Event
-from tests.factories_decision import NOON, MemoryBatch, MemoryLedger, MemoryState, purchase, toy_loaded, vector_of
+from tests.factories_bench import Bench, SlowLedger, asked
+from tests.factories_decision import NOON, MemoryLedger, MemoryState, purchase, toy_loaded, vector_of
 
 T = TypeVar("T")
-
-
-@dataclass
-class Bench:
-    """A decider over memory, and what it stands on."""
-
-    state: MemoryState = field(default_factory=MemoryState)
-    ledger: MemoryLedger = field(default_factory=MemoryLedger)
-    batch: MemoryBatch = field(default_factory=MemoryBatch)
-    threads: tuple[OwnThread, OwnThread, OwnThread] = field(
-        default_factory=lambda: (OwnThread("state"), OwnThread("batch"), OwnThread("ledger"))
-    )
-    budget_ms: int = 2_000
-    contract: str = "ecommerce/standard"
-    made: int = 0
-
-    def decider(self) -> Decider:
-        state, batch, ledger = self.threads
-        return Decider(Ports(self.state, self.ledger, state, batch, ledger), self.budget_ms, self.source)
-
-    @property
-    def source(self) -> Source:
-        return Source(lambda: NOON + 1, self._new_id)
-
-    @property
-    def champion(self) -> Champion:
-        return Champion(toy_loaded(self.contract), self.batch)
-
-    def _new_id(self) -> str:
-        self.made += 1
-        return f"dec_{self.made}"
-
-    async def decide(self, request: Request) -> Decided:
-        return await self.decider().decide(request, self.champion)
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    bench = Bench()
-    yield bench
-    for thread in bench.threads:
-        thread.close()
-
-
-def _request(event: Event | None = None, digest: str = "d1", *, explain: bool = True) -> Request:
-    return Request(event or purchase(), "req_1", digest, explain)
 
 
 def _run(what: Coroutine[Any, Any, T]) -> T:
@@ -75,7 +30,7 @@ def _run(what: Coroutine[Any, Any, T]) -> T:
 
 
 def test_an_answer_is_what_the_ledger_holds(bench: Bench) -> None:
-    decided = _run(bench.decide(_request()))
+    decided = _run(bench.decide(asked()))
     (record,) = bench.ledger.rows.values()
     assert decided.answer == record.answer
     assert decided.decision == record.decision
@@ -90,7 +45,7 @@ def test_an_answer_is_what_the_ledger_holds(bench: Bench) -> None:
 
 
 def test_the_judgement_is_the_pure_functions(bench: Bench) -> None:
-    decided = _run(bench.decide(_request()))
+    decided = _run(bench.decide(asked()))
     assert decided.decision is not None
     again = judge(toy_loaded(), purchase(), decided.decision.vector, (), explain=True)
     assert (again.action, again.score, again.factors) == (
@@ -101,16 +56,16 @@ def test_the_judgement_is_the_pure_functions(bench: Bench) -> None:
 
 
 def test_a_repeat_gets_the_stored_bytes_and_is_judged_by_nobody(bench: Bench) -> None:
-    first = _run(bench.decide(_request()))
+    first = _run(bench.decide(asked()))
     bench.state.error = AssertionError("a repeat must not arrive again")
-    again = _run(bench.decide(_request()))
+    again = _run(bench.decide(asked()))
     assert (again.answer, again.decision) == (first.answer, None)
 
 
 def test_the_same_id_with_another_request_is_refused(bench: Bench) -> None:
-    _run(bench.decide(_request()))
+    _run(bench.decide(asked()))
     with pytest.raises(DifferentBody, match="'tx1' was decided for another request") as caught:
-        _run(bench.decide(_request(digest="d2")))
+        _run(bench.decide(asked(digest="d2")))
     assert caught.value.status == 422
     assert not bench.state.withdrawn, "the arrival belongs to the decision that stands"
 
@@ -118,7 +73,7 @@ def test_the_same_id_with_another_request_is_refused(bench: Bench) -> None:
 def test_requests_at_once_under_one_id_make_one_decision(bench: Bench) -> None:
     async def at_once() -> list[Decided]:
         decider, champion = bench.decider(), bench.champion
-        return await asyncio.gather(*(decider.decide(_request(), champion) for _ in range(8)))
+        return await asyncio.gather(*(decider.decide(asked(), champion) for _ in range(8)))
 
     answers = _run(at_once())
     assert len({decided.answer for decided in answers}) == 1
@@ -132,7 +87,7 @@ def test_the_loser_of_a_race_between_writers_gets_the_winners_answer(bench: Benc
             return None
 
     bench.ledger = Slow(rows=bench.ledger.rows)
-    first, second = _run(bench.decide(_request())), _run(bench.decide(_request()))
+    first, second = _run(bench.decide(asked())), _run(bench.decide(asked()))
     assert first.answer == second.answer
     assert second.decision is None
 
@@ -143,7 +98,7 @@ def test_without_live_state_it_is_reviewed_and_says_so(
 ) -> None:
     bench.state.error = error
     with caplog.at_level(logging.CRITICAL):
-        decided = _run(bench.decide(_request()))
+        decided = _run(bench.decide(asked()))
     assert decided.decision is not None
     assert decided.decision.degraded == ("live_state",)
     assert decided.decision.action >= Action.REVIEW
@@ -153,7 +108,7 @@ def test_without_live_state_it_is_reviewed_and_says_so(
 
 def test_without_batch_features_it_is_reviewed_and_says_so(bench: Bench) -> None:
     bench.batch.error = Unavailable("gone")
-    decided = _run(bench.decide(_request()))
+    decided = _run(bench.decide(asked()))
     assert decided.decision is not None
     assert decided.decision.degraded == ("batch_features",)
     assert decided.decision.action >= Action.REVIEW
@@ -164,7 +119,7 @@ def test_without_batch_features_it_is_reviewed_and_says_so(bench: Bench) -> None
 def test_a_contract_without_batch_features_reads_none(bench: Bench) -> None:
     bench.contract, bench.batch.error = "ecommerce/handbook", AssertionError("nobody asked")
     bench.state.layout = toy_loaded(bench.contract).reader.layout
-    decided = _run(bench.decide(_request()))
+    decided = _run(bench.decide(asked()))
     assert decided.decision is not None
     assert decided.decision.degraded == ()
 
@@ -172,7 +127,7 @@ def test_a_contract_without_batch_features_reads_none(bench: Bench) -> None:
 def test_a_state_that_is_kept_for_another_release_is_as_good_as_none(bench: Bench) -> None:
     """Between a promotion here and the switch, or while another process still serves the release before."""
     bench.contract = "ecommerce/handbook"
-    decided = _run(bench.decide(_request()))
+    decided = _run(bench.decide(asked()))
     assert decided.decision is not None
     assert decided.decision.degraded == ("live_state",)
     assert decided.decision.action is Action.REVIEW
@@ -188,7 +143,7 @@ def test_a_slow_live_state_does_not_hold_the_answer_up(bench: Bench) -> None:
 
     bench.state, bench.budget_ms = Slow(), 200
     start = time.monotonic()
-    decided = _run(bench.decide(_request()))
+    decided = _run(bench.decide(asked()))
     took = time.monotonic() - start
     release.set()
     assert decided.decision is not None
@@ -199,26 +154,20 @@ def test_a_slow_live_state_does_not_hold_the_answer_up(bench: Bench) -> None:
 def test_without_the_ledger_there_is_no_decision_and_no_arrival_left(bench: Bench) -> None:
     bench.ledger.find_error = Unavailable("gone")
     with pytest.raises(Unavailable):
-        _run(bench.decide(_request()))
+        _run(bench.decide(asked()))
     assert not bench.state.arrived
     bench.ledger.find_error, bench.ledger.commit_error = None, Unavailable("gone")
     with pytest.raises(Unavailable):
-        _run(bench.decide(_request()))
+        _run(bench.decide(asked()))
     assert bench.state.withdrawn == ["tx1"]
 
 
 def test_a_ledger_that_is_slow_to_write_may_have_written_so_the_arrival_stays(bench: Bench) -> None:
-    release = threading.Event()
-
-    class Slow(MemoryLedger):
-        def commit(self, record: Record) -> Stored:
-            release.wait(5)
-            return super().commit(record)
-
-    bench.ledger, bench.budget_ms = Slow(), 300
+    ledger = SlowLedger()
+    bench.ledger, bench.budget_ms = ledger, 300
     with pytest.raises(Unavailable, match="same id"):
-        _run(bench.decide(_request()))
-    release.set()
+        _run(bench.decide(asked()))
+    ledger.release.set()
     assert not bench.state.withdrawn
     bench.threads[2].close()
     assert len(bench.ledger.rows) == 1, "what had begun was finished, and a repeat will find it"
@@ -227,29 +176,23 @@ def test_a_ledger_that_is_slow_to_write_may_have_written_so_the_arrival_stays(be
 def test_when_nobody_knows_whether_it_was_written_the_arrival_stays(bench: Bench) -> None:
     bench.ledger.commit_error = Uncertain("broke off")
     with pytest.raises(Uncertain):
-        _run(bench.decide(_request()))
+        _run(bench.decide(asked()))
     assert not bench.state.withdrawn
 
 
 def test_what_never_had_its_turn_at_the_ledger_leaves_no_arrival(bench: Bench) -> None:
-    release = threading.Event()
-
-    class Slow(MemoryLedger):
-        def commit(self, record: Record) -> Stored:
-            release.wait(5)
-            return super().commit(record)
-
-    bench.ledger, bench.budget_ms = Slow(), 300
+    ledger = SlowLedger()
+    bench.ledger, bench.budget_ms = ledger, 300
 
     async def two() -> list[Any]:
         decider, champion = bench.decider(), bench.champion
-        first = asyncio.create_task(decider.decide(_request(), champion))
+        first = asyncio.create_task(decider.decide(asked(), champion))
         while not bench.state.arrived:
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.05)
-        second = asyncio.create_task(decider.decide(_request(purchase("tx2")), champion))
+        second = asyncio.create_task(decider.decide(asked(purchase("tx2")), champion))
         answers = await asyncio.gather(first, second, return_exceptions=True)
-        release.set()
+        ledger.release.set()
         return list(answers)
 
     assert [type(answer) for answer in _run(two())] == [Uncertain, NeverBegun]
@@ -264,7 +207,7 @@ def test_a_key_that_another_event_was_decided_under_is_refused(bench: Bench) -> 
 
     bench.ledger = Keyed()
     with pytest.raises(DifferentBody, match="the Idempotency-Key was used for 'tx0'"):
-        _run(bench.decide(_request()))
+        _run(bench.decide(asked()))
 
 
 def test_the_time_of_the_first_arrival_is_kept(bench: Bench) -> None:
@@ -273,7 +216,7 @@ def test_the_time_of_the_first_arrival_is_kept(bench: Bench) -> None:
             return super().arrive(replace(event, event_time=NOON - 5))
 
     bench.state = Earlier()
-    _run(bench.decide(_request()))
+    _run(bench.decide(asked()))
     (record,) = bench.ledger.rows.values()
     assert record.event.event_time == NOON - 5
 
@@ -281,7 +224,7 @@ def test_the_time_of_the_first_arrival_is_kept(bench: Bench) -> None:
 def test_a_conflict_that_the_state_finds_reaches_the_caller(bench: Bench) -> None:
     bench.state.error = Conflict("another event")
     with pytest.raises(Conflict):
-        _run(bench.decide(_request()))
+        _run(bench.decide(asked()))
     assert not bench.ledger.rows
 
 
@@ -313,8 +256,8 @@ def test_a_model_that_fails_leaves_the_rules_and_at_least_review(model: _Broken)
 
 
 def test_without_factors_the_model_is_one_factor_and_the_score_the_same(bench: Bench) -> None:
-    long = _run(bench.decide(_request()))
-    short = _run(bench.decide(_request(purchase("tx2"), explain=False)))
+    long = _run(bench.decide(asked()))
+    short = _run(bench.decide(asked(purchase("tx2"), explain=False)))
     assert long.decision is not None
     assert short.decision is not None
     assert long.decision.score == short.decision.score

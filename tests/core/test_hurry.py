@@ -1,22 +1,13 @@
 """Reasons are the first to go when time is short: the answer says so, and is otherwise the same."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from fradect import decide
 from fradect.judgement import FACTORS, judge
-from tests.core.test_decide import Bench, _request
+from tests.factories_bench import Bench, asked
 from tests.factories_decision import purchase, toy_loaded, vector_of
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    bench = Bench()
-    yield bench
-    for thread in bench.threads:
-        thread.close()
 
 
 def test_without_factors_score_and_action_are_the_same() -> None:
@@ -31,10 +22,10 @@ def test_without_factors_score_and_action_are_the_same() -> None:
 
 
 def test_a_hurried_decision_says_what_it_leaves_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = asyncio.run(bench.decide(_request(purchase("tx1")))).decision
+    whole = asyncio.run(bench.decide(asked(purchase("tx1")))).decision
     monkeypatch.setattr(decide, "FACTORS_SHARE", 1.0)
-    hurried = asyncio.run(bench.decide(_request(purchase("tx2")))).decision
-    unasked = asyncio.run(bench.decide(_request(purchase("tx3"), explain=False))).decision
+    hurried = asyncio.run(bench.decide(asked(purchase("tx2")))).decision
+    unasked = asyncio.run(bench.decide(asked(purchase("tx3"), explain=False))).decision
     assert whole is not None
     assert hurried is not None
     assert unasked is not None

@@ -18,7 +18,6 @@ from fradect.policy import (
     choose_thresholds,
     combine,
     decide,
-    floor_of,
     model_score,
     money_saved,
     to_scores,
@@ -140,8 +139,3 @@ def test_the_chosen_thresholds_are_the_best_of_all(seed: int) -> None:
     edges = sorted({0, 1001, *(int(s) for s in scores), *(int(s) + 1 for s in scores)})
     best = max(saved(r, d) for r, d in product(edges, edges) if r <= d <= 1001)
     assert saved(review, decline) == pytest.approx(best)
-
-
-def test_the_strictest_floor_counts() -> None:
-    assert floor_of([]) is Action.APPROVE
-    assert floor_of(["REVIEW", "DECLINE", "REVIEW"]) is Action.DECLINE
