@@ -155,7 +155,8 @@ measurements = sa.Table(
     sa.Index("measurements_name", "name", "labels", "measured_at"),
 )
 
-# `digest`: HMAC-SHA256 of the secret under a pepper that is not in the database.
+# `digest`: HMAC-SHA256 of the secret under a pepper that is not in the database. `kind`: live or test; `replaces`: the
+# key that this one was rotated in for; `last_used_at`: to within a minute.
 api_keys = sa.Table(
     "api_keys",
     SHARED,
@@ -165,6 +166,13 @@ api_keys = sa.Table(
     sa.Column("scopes", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("revoked_at", sa.BigInteger),
+    sa.Column("kind", sa.String(8), nullable=False, server_default="live"),
+    sa.Column("name", sa.String(128), nullable=False, server_default=""),
+    sa.Column("created_by", sa.String(256), nullable=False, server_default=""),
+    sa.Column("expires_at", sa.BigInteger),
+    sa.Column("last_used_at", sa.BigInteger),
+    sa.Column("revoked_by", sa.String(256)),
+    sa.Column("replaces", sa.String(32)),
 )
 
 # Events taken from a stream: the event log's SQL side beside `events`, which only the service writes. `origin`:
