@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from math import nan
 from threading import Lock
+from weakref import finalize
 
 import xgboost as xgb
 from xgboost.libpath import find_lib_path
@@ -30,6 +31,10 @@ class OneRow:
         library = ctypes.PyDLL(find_lib_path()[0])  # letting other threads in costs more than a row takes
         self._predict, self._last_error = library.XGBoosterPredictFromDense, library.XGBGetLastError
         self._predict.restype, self._last_error.restype = ctypes.c_int, ctypes.c_char_p
+        proxy = ctypes.c_void_p()  # one of its own for every call would read the processor quota's files each time
+        if library.XGProxyDMatrixCreate(ctypes.byref(proxy)):
+            raise Unavailable(f"the model has no place for a row: {self._last_error()!r}")
+        finalize(self, library.XGDMatrixFree, proxy)
         self._booster = booster  # owns what the handle points to
         self._row = (ctypes.c_double * width)()
         self._answer = ctypes.POINTER(ctypes.c_float)()
@@ -39,7 +44,7 @@ class OneRow:
             booster.handle,
             ctypes.c_char_p(json.dumps(where).encode()),
             ctypes.c_char_p(json.dumps(_ASKED).encode()),
-            ctypes.c_void_p(),
+            proxy,
             ctypes.byref(shape),
             ctypes.byref(dimensions),
             ctypes.byref(self._answer),
