@@ -13,6 +13,12 @@ from fradect.types import Event
 
 _json = msgspec.json.Encoder(order="deterministic")
 
+
+def some_rows(condition: str) -> dict[str, Any]:
+    """For an index that holds these only."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
 LEDGER = sa.MetaData()
 SHARED = sa.MetaData()
 
@@ -130,7 +136,8 @@ chain_checkpoints = sa.Table(
     sa.UniqueConstraint("day", "writer", name="chain_checkpoints_day"),
 )
 
-# What is still to be told to others, written with what it tells of.
+# What is to be told to others, written with what it tells of. `delivered_at`: when it became a delivery to each endpoint
+# that is told of it, or to none.
 outbox = sa.Table(
     "outbox",
     LEDGER,
@@ -141,6 +148,7 @@ outbox = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("delivered_at", sa.BigInteger),
+    sa.Index("outbox_waiting", "id", **some_rows("delivered_at IS NULL")),
 )
 
 # Figures that batch work measures, for /metrics: the newest row of a name and its labels counts.
