@@ -136,8 +136,8 @@ chain_checkpoints = sa.Table(
     sa.UniqueConstraint("day", "writer", name="chain_checkpoints_day"),
 )
 
-# What is to be told to others, written with what it tells of. `delivered_at`: when it became a delivery to each endpoint
-# that is told of it, or to none.
+# What is to be told to others, written with what it tells of. `delivered_at`: when it became a delivery to each
+# endpoint that is told of it, or to none.
 outbox = sa.Table(
     "outbox",
     LEDGER,

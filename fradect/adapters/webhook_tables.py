@@ -4,8 +4,8 @@ import sqlalchemy as sa
 
 from fradect.adapters.tables import LEDGER, some_rows
 
-# Who is told, over HTTP. `secret`, `old_secret`: sealed; both sign until `old_secret_until`. It is told of what happened
-# since `active_since`, and of nothing once it is disabled ("caller", "gone", "failing").
+# Who is told, over HTTP. `secret`, `old_secret`: sealed; both sign until `old_secret_until`. It is told of what
+# happened since `active_since`, and of nothing once it is disabled ("caller", "gone", "failing").
 webhook_endpoints = sa.Table(
     "webhook_endpoints",
     LEDGER,
