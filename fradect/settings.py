@@ -1,11 +1,15 @@
 """Settings from the environment. Read by the composition roots only; everything below gets values."""
 
+import ipaddress
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fradect.errors import InvalidInput
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PROJECT = Path(__file__).resolve().parent.parent
 
 # Every package that would phone home is silenced here; `fradect.quiet` applies it before any import.
@@ -16,6 +20,20 @@ SILENCE = {
     "BENTOML_DO_NOT_TRACK": "True",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
+
+
+_LENGTHS = {"second": 1, "minute": 60, "hour": 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """So many requests in so many seconds."""
+
+    most: int
+    seconds: int
+
+
+GENEROUS = Quota(10_000, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +50,11 @@ class Settings:
     store_url: str | None = None
     ip_ranges: Path | None = None
     workers: int = 1
+    issuers: Path | None = None
+    test_tenants: frozenset[str] = frozenset()
+    key_quota: Quota | None = GENEROUS
+    tenant_quota: Quota | None = GENEROUS
+    tenant_quotas: Mapping[str, Quota] = field(default_factory=dict)
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -47,6 +70,11 @@ class Settings:
             store_url=_store_url(),
             ip_ranges=_path("FRADECT_IP_RANGES"),
             workers=_whole("FRADECT_WORKERS", 1, 1, 64),
+            issuers=_path("FRADECT_ISSUERS"),
+            test_tenants=frozenset(_words("FRADECT_TEST_TENANTS")),
+            key_quota=_quota("FRADECT_RATE_LIMIT_KEY"),
+            tenant_quota=_quota("FRADECT_RATE_LIMIT_TENANT"),
+            tenant_quotas=_quotas("FRADECT_RATE_LIMIT_TENANTS"),
         )
 
 
@@ -90,6 +118,48 @@ class S3Access:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Outward:
+    """What may be reached over HTTP at addresses that others name: public ones, by https, on the usual ports.
+
+    `networks`: private ones that are reached all the same; `http`: unencrypted too.
+    """
+
+    networks: tuple[Network, ...] = ()
+    http: bool = False
+    ports: tuple[range, ...] = (range(443, 444), range(8443, 8444))
+
+    @classmethod
+    def from_env(cls) -> "Outward":
+        names = _list("FRADECT_OUTWARD_NETWORKS", "")
+        ports = _list("FRADECT_OUTWARD_PORTS", "443,8443")
+        http = os.environ.get("FRADECT_OUTWARD_HTTP", "false")
+        if http not in ("true", "false"):
+            raise InvalidInput(f"FRADECT_OUTWARD_HTTP={http!r}: give true or false", field="FRADECT_OUTWARD_HTTP")
+        return cls(tuple(map(_network, names)), http == "true", tuple(map(_ports, ports)))
+
+
+def _list(name: str, default: str) -> list[str]:
+    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        remedy = "give networks like 10.1.0.0/16, separated by commas"
+        raise InvalidInput(f"FRADECT_OUTWARD_NETWORKS: {error}: {remedy}", field="FRADECT_OUTWARD_NETWORKS") from error
+
+
+def _ports(text: str) -> range:
+    low, _, high = text.partition("-")
+    high = high or low
+    if not (low.isdecimal() and high.isdecimal() and 0 < int(low) <= int(high) <= 65_535):
+        remedy = "give ports like 443,8000-8999"
+        raise InvalidInput(f"FRADECT_OUTWARD_PORTS: {text!r}: {remedy}", field="FRADECT_OUTWARD_PORTS")
+    return range(int(low), int(high) + 1)
+
+
 def _path(name: str) -> Path | None:
     text = os.environ.get(name)
     return Path(text).expanduser().resolve() if text else None
@@ -104,3 +174,31 @@ def _whole(name: str, default: int, low: int, high: int) -> int:
     if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
         raise InvalidInput(f"{name}={text!r}: give a whole number from {low} to {high}", field=name)
     return int(text)
+
+
+def _words(name: str) -> list[str]:
+    return [word for part in os.environ.get(name, "").split(",") if (word := part.strip())]
+
+
+def _quota(name: str) -> Quota | None:
+    """Such as 600/minute; `off` for none."""
+    text = os.environ.get(name, "").strip()
+    return GENEROUS if not text else None if text == "off" else _written_quota(name, text)
+
+
+def _quotas(name: str) -> dict[str, Quota]:
+    """Such as acme=600/minute,beta=20/second."""
+    quotas = {}
+    for word in _words(name):
+        tenant, _, text = word.rpartition("=")
+        if not tenant.strip():
+            raise InvalidInput(f"{name}={word!r}: give pairs such as acme=600/minute,beta=20/second", field=name)
+        quotas[tenant.strip()] = _written_quota(name, text.strip())
+    return quotas
+
+
+def _written_quota(name: str, text: str) -> Quota:
+    match = re.fullmatch(r"([1-9][0-9]{0,8})/(second|minute|hour)", text)
+    if match is None:
+        raise InvalidInput(f"{name}={text!r}: give a quota such as 600/minute, 20/second or 5000/hour", field=name)
+    return Quota(int(match[1]), _LENGTHS[match[2]])
