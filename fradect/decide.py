@@ -4,8 +4,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
+
+import msgspec
 
 from fradect.answer import encode
 from fradect.breaker import Breaker
@@ -36,8 +38,7 @@ class DifferentBody(Conflict):
     type = "different-body"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One event to be judged. `digest` tells apart what was asked under the same id, or key (which is as in Record)."""
 
     event: Event
@@ -77,8 +78,7 @@ class Source:
     new_id: Callable[[], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(msgspec.Struct, frozen=True):
     """An answer, and whether it was made now or is the one stored for an earlier request."""
 
     answer: bytes
@@ -89,7 +89,7 @@ class Budget:
     """The time one request may take, from when it is made; and where it went."""
 
     def __init__(self, seconds: float) -> None:
-        self._start = time.monotonic()
+        self._start = self._lapped = time.monotonic()
         self._seconds = seconds
         self.spent_us: dict[str, int] = {}
 
@@ -99,15 +99,15 @@ class Budget:
 
     def lap(self, step: str) -> None:
         """Everything since the last lap was this step."""
-        total = self.total_us()
-        self.spent_us[step] = total - sum(self.spent_us.values())
+        now = time.monotonic()
+        self.spent_us[step] = int((now - self._lapped) * 1e6)
+        self._lapped = now
 
     def total_us(self) -> int:
         return int((time.monotonic() - self._start) * 1e6)
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(msgspec.Struct, frozen=True):
     """What the steps before the ledger brought together."""
 
     event: Event
@@ -235,7 +235,9 @@ def _judged(  # noqa: PLR0913  what the steps before it found
     *,
     hurried: bool,
 ) -> _Made:
-    event = request.event if arrival is None else replace(request.event, event_time=arrival.event_time)
+    event = request.event
+    if arrival is not None and arrival.event_time != event.event_time:
+        event = msgspec.structs.replace(event, event_time=arrival.event_time)
     view = None if arrival is None else arrival.view
     seen = release.reader.vector(event, view, snapshot or _absent(release.contract), f"{LIVE_STATE} did not answer")
     blind = arrival is None or not _LOST.isdisjoint(seen.missing.values())

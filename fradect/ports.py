@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from fradect.errors import FradectError
 from fradect.features.held import Seen
 from fradect.features.live import Snapshot, View
@@ -11,8 +13,7 @@ from fradect.release import Release
 from fradect.types import Decision, Event, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """One event's entry into the live state: its number and time there, and what the state showed it.
 
     `event_time`: of the first arrival, which a repeat without a time of its own takes over. `newest`: the time of
@@ -93,8 +94,7 @@ class Signals(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """A decision as the ledger holds it: the digest of the request it answers, the answer's bytes, and its event."""
 
     decision_id: str
@@ -103,8 +103,7 @@ class Stored:
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """What one decision writes. `subject`: what the event is called (Module.subject); `options`: of the request.
 
     `idempotency_key`: SHA-256, in hexadecimal, of the caller's key.
@@ -119,8 +118,7 @@ class Record:
     idempotency_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """An event that may have been decided already, by its id or by the caller's key (as in Record)."""
 
     tenant_id: str
@@ -177,10 +175,12 @@ class Vault(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: every query is bound to the tenant, every route to a permission."""
+    """Who asks: every query is bound to the tenant, every route to a permission. `id`: of the key, or of a token's
+    issuer and subject."""
 
     tenant_id: str
     permissions: frozenset[str]
+    id: str = ""
 
     def may(self, permission: str) -> bool:
         return permission in self.permissions or "*" in self.permissions

@@ -156,7 +156,7 @@ def _differing(release: Loaded, names: tuple[str, ...], kept: Kept) -> tuple[Par
     vector = Vector(names, decision.vector.values, decision.vector.missing)
     gone = tuple(name for name in decision.degraded if name not in (MODEL, RULES))
     judgement = judge(release, kept.event, vector, gone, explain=kept.explain, signals=decision.signals)
-    made = replace(
+    made = msgspec.structs.replace(
         decision,
         action=judgement.action,
         score=judgement.score,

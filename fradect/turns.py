@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar, cast
@@ -114,26 +114,43 @@ def _expire(answer: "asyncio.Future[object]") -> None:
         answer.set_exception(TimeoutError())
 
 
-@dataclass(slots=True)
-class _Turn:
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0
+class Turn:
+    """The turns at one key: `async with` takes the next, and gives it back."""
+
+    __slots__ = ("_key", "_lock", "_taken", "_users")
+
+    def __init__(self, key: Hashable, taken: "dict[Hashable, Turn]") -> None:
+        self._key, self._taken = key, taken
+        self._lock = asyncio.Lock()
+        self._users = 0
+
+    async def __aenter__(self) -> None:
+        self._users += 1
+        try:
+            await self._lock.acquire()
+        except BaseException:
+            self._leave()
+            raise
+
+    async def __aexit__(self, *_raised: object) -> None:
+        self._lock.release()
+        self._leave()
+
+    def _leave(self) -> None:
+        self._users -= 1
+        if not self._users:
+            del self._taken[self._key]
 
 
 class Turns:
     """Holders of the same key wait for each other; a key costs nothing when nobody holds it."""
 
     def __init__(self) -> None:
-        self._taken: dict[Hashable, _Turn] = {}
+        self._taken: dict[Hashable, Turn] = {}
 
-    @asynccontextmanager
-    async def of(self, key: Hashable) -> AsyncIterator[None]:
-        turn = self._taken.setdefault(key, _Turn())
-        turn.users += 1
-        try:
-            async with turn.lock:
-                yield
-        finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._taken[key]
+    def of(self, key: Hashable) -> Turn:
+        """To be entered at once: one that never is stays."""
+        turn = self._taken.get(key)
+        if turn is None:
+            turn = self._taken[key] = Turn(key, self._taken)
+        return turn

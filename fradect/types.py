@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
+import msgspec
+
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -28,8 +30,7 @@ class OutcomeKind(StrEnum):
     RETURN = "return"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Something to be judged, as it happened.
 
     `event_time` is when it happened, `observed_at` when we knew. `fields` holds the module's canonical
@@ -44,20 +45,18 @@ class Event:
     fields: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Vector:
+class Vector(msgspec.Struct, frozen=True):
     """The features of one event in contract order, NaN where missing, and why each missing one is."""
 
     names: tuple[str, ...]
     values: tuple[float, ...]
-    missing: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def as_dict(self) -> dict[str, float]:
         return dict(zip(self.names, self.values, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Factor:
+class Factor(msgspec.Struct, frozen=True):
     """One reason for a score: `points` of the scale 0 to 1000, in words an analyst understands."""
 
     name: str
@@ -67,8 +66,7 @@ class Factor:
     value: Value = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """An answer as it is written to the ledger, once.
 
     `degraded` says what it was made without; `seq` is None when that was the live state. `could_not_run`: rules
@@ -91,7 +89,7 @@ class Decision:
     degraded: tuple[str, ...]
     could_not_run: tuple[str, ...]
     timings_us: Mapping[str, int]
-    signals: Mapping[str, Value] = field(default_factory=dict)
+    signals: Mapping[str, Value] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """How many requests are decided at once: as many as get their answer within the budget, and not one more."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from fradect.errors import Unavailable
 
@@ -51,17 +50,15 @@ class Admission:
         if not self.has_room():
             raise Overloaded("more is asked than can be decided in time; ask again in a second")
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Room for one; Overloaded when there is none."""
+    def enter(self) -> float:
+        """Room for one until it is given back by `leave`, which takes the answer; Overloaded when there is none."""
         self.check()
         self._in_flight += 1
-        began = self._now()
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            self._count(began)
+        return self._now()
+
+    def leave(self, began: float) -> None:
+        self._in_flight -= 1
+        self._count(began)
 
     def _count(self, began: float) -> None:
         now = self._now()

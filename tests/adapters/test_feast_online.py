@@ -28,6 +28,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fradect.adapters.feast_format import customer_of, entity_key, field_name, local_moment, number, proto_moment
 from fradect.adapters.feast_online import open_online
@@ -136,7 +137,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def _event(customer: str | None, at: int = END, tenant: str = "default") -> Event:
     (event,) = events_of({"event_time": [at], "customer_id": [customer]})
-    return replace(event, tenant_id=tenant)
+    return structs.replace(event, tenant_id=tenant)
 
 
 def _newest(places: Places) -> dict[str, dict[str, float]]:

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from msgspec import structs
 
 from fradect.adapters import tables
 from fradect.adapters.database import migrate, open_database
@@ -185,21 +185,22 @@ def test_a_record_that_cannot_be_stored_costs_the_others_nothing(ledger: SqlLedg
 
 
 def test_a_key_stands_for_the_first_event_that_was_decided_under_it(ledger: SqlLedger) -> None:
-    ledger.commit(replace(record("tx0"), idempotency_key="k" * 64))
+    ledger.commit(structs.replace(record("tx0"), idempotency_key="k" * 64))
     (found,) = ledger.find_many([Asked("demo", "ecommerce", "tx9", "k" * 64)])
     assert found is not None
     assert (found.event_id, found.decision_id) == ("tx0", "dec_tx0")
     assert ledger.find_many([Asked("other", "ecommerce", "tx9", "k" * 64)]) == [None]
-    racers = [replace(record(f"tx{n}"), idempotency_key=key * 64) for n, key in ((1, "k"), (2, "m"), (3, "m"))]
+    racers = [structs.replace(record(f"tx{n}"), idempotency_key=key * 64) for n, key in ((1, "k"), (2, "m"), (3, "m"))]
     assert [one.event_id for one in ledger.commit_many(racers) if isinstance(one, Stored)] == ["tx0", "tx2", "tx2"]
     assert ledger.find("demo", "ecommerce", "tx1") is None
-    ledger.commit(replace(record("tx2", decision_id="dec_late"), idempotency_key="n" * 64))
+    ledger.commit(structs.replace(record("tx2", decision_id="dec_late"), idempotency_key="n" * 64))
     assert ledger.find_many([Asked("demo", "ecommerce", "tx7", "n" * 64)]) == [None], "it decided nothing"
 
 
 def test_a_key_is_its_tenants_own(ledger: SqlLedger) -> None:
     group = [
-        replace(record("tx1", decision_id=f"dec_{who}", tenant=who), idempotency_key="k" * 64) for who in ("one", "two")
+        structs.replace(record("tx1", decision_id=f"dec_{who}", tenant=who), idempotency_key="k" * 64)
+        for who in ("one", "two")
     ]
     assert [s.decision_id for s in ledger.commit_many(group) if isinstance(s, Stored)] == ["dec_one", "dec_two"]
 

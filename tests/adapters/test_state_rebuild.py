@@ -1,7 +1,6 @@
 """A state that is rebuilt from the log is the one that it replaces, byte for byte."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fradect.adapters import state_rebuild
 from fradect.adapters.places import Places
@@ -90,7 +90,7 @@ def test_any_stream_rebuilt_is_what_it_left(tmp_path_factory: pytest.TempPathFac
         seq = live.arrive(event).seq
         live.learn([one for one in learnt if one.number == seq])
         if data.draw(st.booleans()):
-            doomed = replace(event, event_id="doomed", event_time=event.event_time - DAY)
+            doomed = structs.replace(event, event_id="doomed", event_time=event.event_time - DAY)
             live.apply(doomed)
             live.withdraw(doomed)
             live._file.db.execute("UPDATE scopes SET last_seq = last_seq - 1")  # the log's numbers have no gaps here

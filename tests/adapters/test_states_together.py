@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fradect.adapters.state_parts import KEPT
 from fradect.adapters.state_sqlite import SqliteState
@@ -214,7 +215,7 @@ def _played(state: States, steps: list[Step]) -> tuple[list[Seen], list[Learnt]]
         elif what == "again" and event.event_time > state.mark(*SCOPE).newest - KEPT:
             assert state.arrive(event).seq == seen[event.event_id][0]
         elif what == "doomed":
-            doomed = replace(event, event_id="doomed")
+            doomed = structs.replace(event, event_id="doomed")
             state.arrive(doomed)
             state.withdraw(doomed)
         elif what in {"learn", "tell", "unsaid"}:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 import pytest
+from msgspec import structs
 
 from fradect.decide import Decided, DifferentBody
 from fradect.errors import Conflict, Unavailable, Uncertain
@@ -213,7 +214,7 @@ def test_a_key_that_another_event_was_decided_under_is_refused(bench: Bench) -> 
 def test_the_time_of_the_first_arrival_is_kept(bench: Bench) -> None:
     class Earlier(MemoryState):
         def arrive(self, event: Event) -> Arrival:
-            return super().arrive(replace(event, event_time=NOON - 5))
+            return super().arrive(structs.replace(event, event_time=NOON - 5))
 
     bench.state = Earlier()
     _run(bench.decide(asked()))

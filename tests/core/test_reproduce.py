@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fradect.answer import encode
 from fradect.judgement import MODEL, Loaded, judge
@@ -99,7 +100,7 @@ def test_another_vector_is_another_decision() -> None:
     release = toy_loaded()
     kept = _decided(release, 3, {}, (), True)
     values = tuple(np.nan for _ in kept.decision.vector.values)
-    other = replace(kept, decision=replace(kept.decision, vector=Vector((), values)))
+    other = replace(kept, decision=structs.replace(kept.decision, vector=Vector((), values)))
     (found,) = replay(release, [other])
     assert found is not None
 
@@ -107,7 +108,7 @@ def test_another_vector_is_another_decision() -> None:
 def test_a_vector_of_another_contract_is_told_so() -> None:
     release = toy_loaded()
     kept = _decided(release, 3, {}, (), True)
-    short = replace(kept, decision=replace(kept.decision, vector=Vector((), (1.0,))))
+    short = replace(kept, decision=structs.replace(kept.decision, vector=Vector((), (1.0,))))
     first, second = replay(release, [short, kept])
     assert first is not None
     assert first.parts[0].column == "vector"

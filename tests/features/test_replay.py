@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from fradect.adapters.history_store import build_features
 from fradect.adapters.places import Places
@@ -180,7 +181,7 @@ def test_a_kernel_that_adds_up_floats_is_found(tmp_path: Path, monkeypatch: pyte
 def test_a_float_in_an_event_where_an_integer_belongs_is_found(case: Case) -> None:
     def halves(event: Event) -> Event:
         amount = event.fields["amount_base"]
-        return replace(event, fields={**event.fields, "amount_base": amount + 0.5})  # type: ignore[operator]
+        return structs.replace(event, fields={**event.fields, "amount_base": amount + 0.5})  # type: ignore[operator]
 
     report = case.play(replace(case.stretch(), events=[(seq, halves(event)) for seq, event in case.stretch().events]))
     assert report.by_feature["amount"] == N
