@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 
 POINTS = ("before-insert", "before-commit", "after-commit", "mid-response")
+POINTS += ("relay-handing-on", "relay-leased", "relay-sent")  # of webhooks: fradect/adapters/webhook_queue.py
 
 
 def armed(asked: str) -> Callable[[str], None]:

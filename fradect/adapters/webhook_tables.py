@@ -46,7 +46,7 @@ webhook_deliveries = sa.Table(
     sa.Column("last_status", sa.Integer),
     sa.Column("last_error", sa.String(64)),
     sa.Index("webhook_deliveries_endpoint", "endpoint_id", "id"),
-    sa.Index("webhook_deliveries_finished", "finished_at"),
+    sa.Index("webhook_deliveries_finished", "state", "finished_at"),
     sa.Index("webhook_deliveries_due", "endpoint_id", "due_at", **some_rows("state = 'waiting'")),
     sa.Index("webhook_deliveries_dead", "endpoint_id", "id", **some_rows("state = 'dead'")),
 )

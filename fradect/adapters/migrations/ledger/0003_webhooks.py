@@ -66,5 +66,5 @@ def _webhook_deliveries() -> None:
         sa.Column("last_status", sa.Integer),
         sa.Column("last_error", sa.String(64)),
         sa.Index("webhook_deliveries_endpoint", "endpoint_id", "id"),
-        sa.Index("webhook_deliveries_finished", "finished_at"),
+        sa.Index("webhook_deliveries_finished", "state", "finished_at"),
     )
