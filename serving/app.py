@@ -14,34 +14,43 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fradect.crash import crash_point, is_armed
 from fradect.errors import FradectError, NotFound, Unavailable
 from serving.admission import Admission, Overloaded
+from serving.auth import Endpoint, limits_of
 from serving.decisions import DecisionRoutes
 from serving.metrics import Metrics
+from serving.permissions import check
 from serving.problems import MethodNotAllowed, render
-from serving.routes import READERS, Endpoint, Routes, Wired, new_request_id, readiness
+from serving.routes import READERS, Routes, Wired, new_request_id, readiness
 
 log = logging.getLogger(__name__)
 REQUEST_ID = b"x-request-id"
+SCORE = "/api/v1/{module}/score"
 
 
 def create(wired: Wired) -> ASGIApp:
     """The application over what was wired. Every answer carries X-Request-Id, every error is a problem."""
     routes = Routes(wired)
-    decisions = DecisionRoutes(wired.past, wired.callers, wired.metrics, wired.source.now)
+    decisions = DecisionRoutes(wired.past, wired.metrics, wired.source.now)
     answering = _Answering(wired.metrics)
+
+    def route(method: str, path: str, endpoint: Endpoint) -> Route:
+        return Route(path, answering.of(wired.guard.of(method, path, endpoint)), methods=[method])
+
     app = Starlette(
         routes=[
-            Route("/api/v1/{module}/score", answering.of(routes.score), methods=["POST"]),
-            Route("/api/v1/decisions/{decision_id}", answering.of(decisions.show), methods=["GET"]),
-            Route("/api/v1/decisions/{decision_id}/outcome", answering.of(decisions.tell), methods=["POST"]),
-            Route("/health", answering.of(routes.health)),
-            Route("/ready", answering.of(routes.ready)),
-            Route("/metrics", answering.of(routes.metrics)),
-            Route("/openapi.json", answering.of(routes.openapi)),
+            route("POST", SCORE, routes.score),
+            route("GET", "/api/v1/decisions/{decision_id}", decisions.show),
+            route("POST", "/api/v1/decisions/{decision_id}/outcome", decisions.tell),
+            route("GET", "/health", routes.health),
+            route("GET", "/ready", routes.ready),
+            route("GET", "/metrics", routes.metrics),
+            route("GET", "/openapi.json", routes.openapi),
         ],
         exception_handlers={HTTPException: answering.of_http_error},
     )
     app.router.redirect_slashes = False  # a redirect would be built from the caller's own Host header
-    scoring = {f"/api/v1/{module}/score": (module, answering.of(routes.score)) for module in READERS}
+    check(app.routes)
+    score = answering.of(wired.guard.of("POST", SCORE, routes.score))
+    scoring = {SCORE.format(module=module): (module, score) for module in READERS}
     return _Straight(app, scoring, wired.admission, wired.metrics)
 
 
@@ -101,7 +110,7 @@ class _Answering:
             except Exception:  # the last line: whatever it was, the caller gets a problem and the log gets the rest
                 log.exception("request %s failed", request_id)
                 response = self._render(FradectError("unforeseen"), request_id)
-            response.raw_headers.append((REQUEST_ID, request_id.encode()))
+            response.raw_headers += [(REQUEST_ID, request_id.encode()), *limits_of(request)]
             return response
 
         return answer

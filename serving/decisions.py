@@ -15,9 +15,9 @@ from fradect.errors import NotFound, Unavailable
 from fradect.events import clean_text
 from fradect.faults import Fault
 from fradect.outcomes import Outcome, Outcomes, Shown, Standing, Telling
-from fradect.ports import Caller, Callers
+from fradect.ports import Caller
 from fradect.turns import OwnThread
-from serving.auth import READ_DECISIONS, SCORE, caller_of
+from serving.auth import caller_of
 from serving.body import read_body
 from serving.metrics import Metrics
 from serving.schemas import Text, Time
@@ -103,21 +103,20 @@ class Past:
 class DecisionRoutes:
     """The endpoints under /api/v1/decisions."""
 
-    def __init__(self, past: Past, callers: Callers, metrics: Metrics, now: Callable[[], int]) -> None:
+    def __init__(self, past: Past, metrics: Metrics, now: Callable[[], int]) -> None:
         self._past = past
-        self._callers = callers
         self._metrics = metrics
         self._now = now
 
     async def show(self, request: Request) -> Response:
         """One decision, with its factors and what became known of it."""
-        caller = caller_of(request, self._callers, READ_DECISIONS)
+        caller = caller_of(request)
         shown = await self._past.call(self._past.reads.shown, _id(request), caller.tenant_id)
         return Response(msgspec.json.encode(_decision(shown)), media_type=JSON)
 
     async def tell(self, request: Request) -> Response:
         """What a decision turned out to be; told again, nothing changes."""
-        caller = caller_of(request, self._callers, SCORE)
+        caller = caller_of(request)
         decision_id = _id(request)
         telling = _telling(decision_id, read(await read_body(request)), self._now())
         standing = await self._told(caller, telling)

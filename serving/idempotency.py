@@ -29,11 +29,8 @@ class Running:
         self._held: set[tuple[str, str]] = set()
 
     @contextmanager
-    def held(self, tenant_id: str, key: str | None) -> Iterator[None]:
+    def held(self, tenant_id: str, key: str) -> Iterator[None]:
         """StillRunning while another request of the tenant holds the key."""
-        if key is None:
-            yield
-            return
         name = (tenant_id, key)
         if name in self._held:
             raise StillRunning("the first request under this Idempotency-Key is not answered yet; ask again")

@@ -7,6 +7,7 @@ import msgspec
 from starlette.responses import Response
 
 from fradect.errors import Conflict, FradectError, InvalidInput, NotFound, Refused, Unauthorised, Unavailable
+from serving.limits import RateLimited
 
 MEDIA_TYPE = "application/problem+json"
 _MOST_WORDS = 500
@@ -67,8 +68,8 @@ class UnsupportedMedia(FradectError):
 TITLES = {
     Malformed.type: "The body is not valid JSON",
     InvalidKey.type: "The Idempotency-Key is not valid",
-    Unauthorised.type: "No valid API key",
-    Forbidden.type: "The key lacks a permission",
+    Unauthorised.type: "No valid key or token",
+    Forbidden.type: "The caller lacks a permission",
     NotFound.type: "There is nothing here",
     MethodNotAllowed.type: "The method does not fit",
     TooSlow.type: "The body took too long",
@@ -82,8 +83,9 @@ TITLES = {
     FradectError.type: "Something went wrong here",
     Unavailable.type: "A part is not available",
     "overloaded": "More is asked than can be decided in time",
+    RateLimited.type: "More was asked than is allowed",
 }
-UNAUTHORISED = "send a valid key as X-API-Key"
+UNAUTHORISED = "send one valid key as X-API-Key, or one valid token as Authorization: Bearer"
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -116,8 +118,11 @@ def render(error: FradectError, request_id: str) -> Response:
     if isinstance(error, TooSlow | TooLarge):  # or the server goes on reading what nobody wants
         headers["Connection"] = "close"
     if isinstance(error, Unauthorised):
-        headers["WWW-Authenticate"] = 'ApiKey realm="fradect"'
-    return Response(msgspec.json.encode(problem), error.status, headers, MEDIA_TYPE)
+        headers["WWW-Authenticate"] = 'ApiKey realm="fradect", Bearer realm="fradect"'
+    response = Response(msgspec.json.encode(problem), error.status, headers, MEDIA_TYPE)
+    if isinstance(error, RateLimited):
+        response.raw_headers += [(b"retry-after", b"%d" % error.seconds), *error.headers]
+    return response
 
 
 def _printable(text: str) -> str:

@@ -1,8 +1,8 @@
 """The routes, each as thin as it can be: who calls, what they sent, the answer."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -12,9 +12,9 @@ from starlette.responses import Response
 from fradect import decide
 from fradect.errors import NotFound
 from fradect.intake import IpRanges
-from fradect.ports import Callers, Vault
+from fradect.ports import Vault
 from serving.admission import Admission
-from serving.auth import SCORE, caller_of
+from serving.auth import Endpoint, Guard, caller_of
 from serving.body import read_body
 from serving.champions import Champions
 from serving.decisions import Past
@@ -26,7 +26,6 @@ from serving.purchases import Received, request_of
 from serving.strict_json import read
 
 JSON = "application/json"
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Reader(Protocol):
@@ -46,7 +45,7 @@ class Wired:
 
     decider: decide.Decider
     champions: Champions
-    callers: Callers
+    guard: Guard
     vault: Vault
     metrics: Metrics
     ip_tables: IpTables
@@ -67,25 +66,30 @@ class Routes:
     async def score(self, request: Request) -> Response:
         """Decide one event of the module that the path names; under an Idempotency-Key, one request at a time."""
         wired, start = self._wired, time.perf_counter()
-        caller = caller_of(request, wired.callers, SCORE)
+        caller = caller_of(request)
         module = request.path_params["module"]
         if module not in READERS:
             raise NotFound(f"no module is called {module[:64]!r}; there is {', '.join(READERS)}")
         key = key_of(request)
         raw = await read_body(request)
-        with wired.admission.held():
+        began = wired.admission.enter()
+        try:
             received = Received(caller.tenant_id, wired.source.now(), request.state.request_id)
             decided = await self._decided(module, received, raw, key)
+        finally:
+            wired.admission.leave(began)
         wired.metrics.decided(decided.decision, module, time.perf_counter() - start)
-        return Response(decided.answer, media_type=JSON)
+        return Answer(decided.answer)
 
     async def _decided(self, module: str, received: Received, raw: bytes, key: str | None) -> decide.Decided:
         wired, tenant_id, body = self._wired, received.tenant_id, read(raw)
         champion = wired.champions.of(module, tenant_id)
         ranges = wired.ip_tables.of(module, tenant_id)
         asked = READERS[module](body, received, wired.vault, champion.release.policy.base_currency, ranges)
+        if key is None:
+            return await wired.decider.decide(asked, champion)
         with self._running.held(tenant_id, key):
-            return await wired.decider.decide(replace(asked, idempotency_key=key), champion)
+            return await wired.decider.decide(msgspec.structs.replace(asked, idempotency_key=key), champion)
 
     async def health(self, _request: Request) -> Response:
         """The process answers."""
@@ -100,6 +104,14 @@ class Routes:
 
     async def openapi(self, _request: Request) -> Response:
         return Response(self._wired.openapi, media_type=JSON)
+
+
+class Answer(Response):
+    """JSON that is there already, with the headers that it needs."""
+
+    def __init__(self, body: bytes) -> None:
+        self.status_code, self.body, self.background = 200, body, None
+        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
 
 
 def readiness(reasons: tuple[str, ...], status: str = "not ready") -> Response:

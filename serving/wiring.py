@@ -24,6 +24,7 @@ from fradect.adapters.shared_sql import SqlMeasurements, open_shared
 from fradect.adapters.state_parts import Rebuilt
 from fradect.adapters.state_upkeep import StoredEvents, Upkeep
 from fradect.adapters.states import is_embedded, open_state
+from fradect.adapters.tokens import JwtTokens
 from fradect.adapters.vault import HomeVault
 from fradect.breaker import Breaker
 from fradect.decide import BATCH_FEATURES, FEATURES_SHARE, LIVE_STATE, Decider, Ports, Source
@@ -34,12 +35,14 @@ from fradect.ports import BatchFeatures
 from fradect.settings import S3Access, Settings
 from fradect.turns import OwnThread
 from serving.admission import Admission
+from serving.auth import Guard
 from serving.batch import NoBatch
 from serving.champions import Champions, Checks
 from serving.decisions import Past
 from serving.drawn import drawn_hex
 from serving.housekeeping import Chore, Housekeeping, settle_memory
 from serving.ip_tables import IpTables
+from serving.limits import Counts, Limits, Quotas
 from serving.metrics import Metrics, shared_folder
 from serving.openapi import document
 from serving.routes import Wired
@@ -79,7 +82,9 @@ class Service:
     def _open(self, settings: Settings) -> None:
         shared = open_shared(settings.ledger_url)
         self._closers.append(shared.dispose)
-        self._keys = ApiKeys(shared, settings.home / "keys")
+        self._keys = ApiKeys(shared, settings.home / "keys", settings.test_tenants)
+        self._tokens = JwtTokens(settings.issuers, settings.home / "keys")
+        self._limits = limits_of(settings)
         self._lists = SqlLists(shared)
         self._measurements = SqlMeasurements(shared)
         self._state = open_state(settings.state_url, wait=settings.budget_ms / 1000 * FEATURES_SHARE)
@@ -110,16 +115,19 @@ class Service:
         self._past_thread = OwnThread("past decisions")
         self._closers += [thread.close for thread in (*self._threads, self._past_thread)]
         self._housekeeping = Housekeeping(self._chores())
-        self._closers.append(self._housekeeping.stop)
+        self._sharing = Housekeeping([Chore("sharing rate limits", 1, self._limits.share)])
+        self._closers += [self._keys.note_uses, self._housekeeping.stop, self._sharing.stop]
         self._budget_ms = settings.budget_ms
 
     def start(self) -> Wired:
         """Load the champions, bring the live state up to date, begin housekeeping. Takes as long as the log's tail."""
         self._read_lists()
+        self._tokens.follow()
         self._share()
         self._follow()
         self._show()
         self._housekeeping.start()
+        self._sharing.start()
         source = Source(now_micros, _new_decision_id)
         state_thread, batch_thread, ledger_thread = self._threads
         ports = Ports(
@@ -135,7 +143,7 @@ class Service:
         return Wired(
             decider=Decider(ports, self._budget_ms, source),
             champions=self._champions,
-            callers=self._keys,
+            guard=Guard(self._keys, self._tokens, self._limits),
             vault=HomeVault(self._home),
             metrics=self._metrics,
             ip_tables=self._ip_tables,
@@ -157,6 +165,8 @@ class Service:
             Chore("verifying releases", 1200, self._champions.verify),
             Chore("following lists", 2, self._lists.reload),
             Chore("following keys", 4, self._keys.reload),
+            Chore("noting uses of keys", 60, self._keys.note_uses),
+            Chore("following issuers", 4, self._tokens.follow),
             Chore("following IP tables", 20, self._follow_tables),
             Chore("showing measurements", 20, self._show),
         )
@@ -264,6 +274,15 @@ class Service:
         if self._champions.all():
             return reasons
         return (*reasons, self._behind or "no release decides anything yet: promote one")
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Counted together where workers have a Redis in common; its door is loaded by no other service."""
+    quotas = Quotas(settings.key_quota, settings.tenant_quota, settings.tenant_quotas)
+    if is_embedded(settings.state_url) or quotas == Quotas():
+        return Limits(quotas)
+    counts: Counts = importlib.import_module("fradect.adapters.rate_counts").RedisCounts(settings.state_url)
+    return Limits(quotas, counts, settings.workers)
 
 
 def shared_home(settings: Settings) -> Follower | None:

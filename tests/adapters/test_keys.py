@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from fradect.adapters.keys import API_USER, ApiKeys
+from fradect.adapters.keys import ApiKeys
 from fradect.adapters.shared_sql import SqlMeasurements, open_shared, shared_url
 from fradect.adapters.tables import api_keys
 from fradect.errors import Refused
+from fradect.permissions import ROLES
 from fradect.ports import Measurement
+
+API_USER = ROLES["api_user"]
 
 
 @pytest.fixture

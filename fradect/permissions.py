@@ -1,0 +1,34 @@
+"""What callers may do: permissions, and the roles that are made of them. What nobody gave is denied."""
+
+from collections.abc import Iterable, Mapping
+
+SCORE = "write:transactions"
+READ_TRANSACTIONS = "read:transactions"
+READ_CUSTOMERS = "read:customers"
+READ_DECISIONS = "read:risk_decisions"
+MANAGE_WEBHOOKS = "manage:webhooks"
+ERASE_CUSTOMERS = "erase:customers"
+EXPORT_CUSTOMERS = "export:customers"
+EVERYTHING = "*"
+
+PERMISSIONS = (
+    SCORE,
+    READ_TRANSACTIONS,
+    READ_CUSTOMERS,
+    READ_DECISIONS,
+    MANAGE_WEBHOOKS,
+    ERASE_CUSTOMERS,
+    EXPORT_CUSTOMERS,
+    EVERYTHING,
+)
+
+ROLES: Mapping[str, frozenset[str]] = {
+    "admin": frozenset([EVERYTHING]),
+    "analyst": frozenset([READ_TRANSACTIONS, READ_CUSTOMERS]),
+    "api_user": frozenset([SCORE, READ_DECISIONS]),
+}
+
+
+def permissions_of(roles: Iterable[str]) -> frozenset[str]:
+    """Of all these roles together; a role that is not ours gives nothing."""
+    return frozenset().union(*(ROLES.get(role, frozenset()) for role in roles))

@@ -1,0 +1,39 @@
+"""Every route and what it takes to call it: a route that is not here does not start, and opens to nobody."""
+
+from collections.abc import Iterable, Mapping
+
+from starlette.routing import BaseRoute, Route
+
+from fradect.errors import Refused
+from fradect.permissions import READ_DECISIONS, SCORE
+
+OPEN = "open"
+"""Of routes that anybody may call, without a key: they tell nothing of any tenant."""
+
+RULES: Mapping[tuple[str, str], str] = {
+    ("POST", "/api/v1/{module}/score"): SCORE,
+    ("GET", "/api/v1/decisions/{decision_id}"): READ_DECISIONS,
+    ("POST", "/api/v1/decisions/{decision_id}/outcome"): SCORE,
+    ("GET", "/health"): OPEN,
+    ("GET", "/ready"): OPEN,
+    ("GET", "/metrics"): OPEN,
+    ("GET", "/openapi.json"): OPEN,
+}
+
+
+def rule_of(method: str, path: str) -> str:
+    """The permission, or OPEN. Refused for a route without a rule."""
+    try:
+        return RULES[method, path]
+    except KeyError:
+        raise Refused(f"{method} {path} has no rule: say in serving/permissions.py who may call it") from None
+
+
+def check(routes: Iterable[BaseRoute]) -> None:
+    """Refused when a route has no rule, or is of a kind that rules cannot see into."""
+    for route in routes:
+        if not isinstance(route, Route):
+            raise Refused(f"{route} is no plain route: nothing guards what it leads to")
+        for method in route.methods or ("every method",):
+            if method != "HEAD":  # comes with GET
+                rule_of(method, route.path)
