@@ -1,11 +1,10 @@
 """The way to Redis: one round trip a step, short timeouts, errors that are Unavailable and never tell a password."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import redis
@@ -15,6 +14,7 @@ from redis.retry import Retry
 
 from fradect.adapters.online_address import RedisAddress
 from fradect.adapters.state_parts import KEPT, PARTS, check_names, other_fields, raw, rebuilding
+from fradect.adapters.state_wire import Bytes, Wire
 from fradect.errors import Unavailable
 from fradect.features.contract import MAX_LATE
 from fradect.features.layout import EntityLayout, Layout
@@ -23,8 +23,6 @@ from fradect.types import DAY, Event
 
 LETTERS = dict(zip(PARTS, b"rftoa", strict=True))
 """How a part is named in a key."""
-
-Bytes = bytes | str | int
 
 
 def parts_of(entity: EntityLayout) -> tuple[str, ...]:
@@ -104,6 +102,9 @@ def hash_of(tenant_id: str, module: str) -> bytes:
     return f"fradect:{{{tenant_id}/{module}}}".encode()
 
 
+_REFUSALS = frozenset({b"busy", b"moved", b"other"})
+
+
 class Moved(Unavailable):
     """The scope is not as it was adopted; nothing was done."""
 
@@ -122,27 +123,23 @@ class Link:
         }
         # Its types say of every answer that it might have to be awaited.
         self.client: Any = redis.Redis(**{**address.options, **options})
+        self._wire = Wire(self.client.connection_pool)
         self._digests: dict[str, str] = {}
 
     def close(self) -> None:
         self.client.close()
 
     def run(self, script: str, keys: Sequence[Bytes], arguments: Sequence[Bytes], errand: Errand | None = None) -> Any:
-        digest = self._digest(script)
-        with self.trouble():
-            try:
-                return self.ask(("EVALSHA", digest, len(keys), *keys, *arguments), errand)
-            except NoScriptError:
-                return self.ask(("EVAL", script, len(keys), *keys, *arguments), errand)
+        return self.run_many(script, [(keys, arguments)], (errand,))[0]
 
     def ask(self, command: Sequence[Bytes], errand: Errand | None = None) -> Any:
         """A command's answer; the errand's commands go along in the same round trip."""
-        if errand is None:
-            return self.client.execute_command(*command)
-        answer, *others = self._all((command, *errand.commands))
-        errand.bring(others)
+        try:
+            [answer] = self._all([command], (errand,))
+        except redis.RedisError as error:
+            raise self._unavailable(error) from error
         if isinstance(answer, redis.RedisError):
-            raise answer
+            raise self._unavailable(answer) from answer
         return answer
 
     def run_many(
@@ -153,25 +150,24 @@ class Link:
     ) -> list[Any]:
         """Several runs of a script in one round trip, each whole, none depending on another; errands go along."""
         digest = self._digest(script)
-        commands: list[Sequence[Bytes]] = [("EVALSHA", digest, len(keys), *keys, *args) for keys, args in calls]
-        riding = [errand for errand in errands if errand is not None]
-        commands += [command for errand in riding for command in errand.commands]
-        with self.trouble():
+        commands = [(b"EVALSHA", digest, len(keys), *keys, *arguments) for keys, arguments in calls]
+        try:
             for _ in range(2):
-                answers = self._all(commands)
-                refusals = [answer for answer in answers[: len(calls)] if isinstance(answer, redis.RedisError)]
+                answers = self._all(commands, errands)
+                refusals = [answer for answer in answers if isinstance(answer, redis.RedisError)]
                 if not refusals:
-                    coming = iter(answers[len(calls) :])
-                    for errand in riding:
-                        errand.bring(list(islice(coming, len(errand.commands))))
-                    return answers[: len(calls)]
+                    return answers
                 if not isinstance(refusals[0], NoScriptError):
                     raise refusals[0]
                 self.client.script_load(script)
+        except redis.RedisError as error:
+            raise self._unavailable(error) from error
         raise Unavailable(f"the live state in {self._address} forgets its scripts; try again")
 
     def checked(self, answer: Sequence[Any], scope: RedisScope, event: Event | None = None) -> Sequence[Any]:
         """A script's answer, unless it refused."""
+        if answer[0] not in _REFUSALS:
+            return answer
         if answer[0] == b"busy":
             raise rebuilding(scope.tenant_id, scope.module)
         if answer[0] == b"moved":
@@ -180,24 +176,30 @@ class Link:
             raise other_fields(event)
         return answer
 
-    def _all(self, commands: Iterable[Sequence[Bytes]]) -> list[Any]:
-        """The answers in one round trip, errors among them."""
-        with self.client.pipeline(transaction=False) as pipe:
-            for command in commands:
-                pipe.execute_command(*command)
-            answers: list[Any] = pipe.execute(raise_on_error=False)
-            return answers
+    def _all(self, commands: Sequence[Sequence[Bytes]], errands: Sequence[Errand | None]) -> list[Any]:
+        """The answers in one round trip, errors among them. What several errands ask alike is asked once."""
+        riding = [errand for errand in errands if errand is not None]
+        asked: dict[Sequence[Bytes], int] = {}
+        places = [[asked.setdefault(tuple(one), len(asked)) for one in errand.commands] for errand in riding]
+        answers = self._wire.exchange([*commands, *asked])
+        if not isinstance(answers[0], NoScriptError):  # else all is asked again
+            for errand, mine in zip(riding, places, strict=True):
+                errand.bring([answers[len(commands) + place] for place in mine])
+        return answers[: len(commands)]
 
     @contextmanager
     def trouble(self) -> Iterator[None]:
         try:
             yield
-        except redis.TimeoutError as error:
-            raise Unavailable(f"the live state in {self._address} did not answer in time; try again") from error
-        except redis.AuthenticationError as error:
-            raise Unavailable(f"the live state in {self._address} refuses user or password") from error
         except redis.RedisError as error:
-            raise Unavailable(f"the live state in {self._address} does not answer ({type(error).__name__})") from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: redis.RedisError) -> Unavailable:
+        if isinstance(error, redis.TimeoutError):
+            return Unavailable(f"the live state in {self._address} did not answer in time; try again")
+        if isinstance(error, redis.AuthenticationError):
+            return Unavailable(f"the live state in {self._address} refuses user or password")
+        return Unavailable(f"the live state in {self._address} does not answer ({type(error).__name__})")
 
     def _digest(self, script: str) -> str:
         digest = self._digests.get(script)

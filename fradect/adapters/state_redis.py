@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from fradect.adapters import state_scripts as scripts
 from fradect.adapters.online_address import RedisAddress
-from fradect.adapters.state_link import Bytes, Link, Moved, RedisScope, hash_of
+from fradect.adapters.state_link import Link, Moved, RedisScope, hash_of
 from fradect.adapters.state_parts import (
     Draft,
     Filling,
@@ -30,6 +30,7 @@ from fradect.adapters.state_parts import (
 )
 from fradect.adapters.state_redis_calls import APPENDED, arrival, learning, read_keys, seen_of, unpack_waiting
 from fradect.adapters.state_redis_care import RedisCare
+from fradect.adapters.state_wire import Bytes
 from fradect.errors import FradectError, InvalidInput, Unavailable
 from fradect.features.held import SETTLE_FROM, Held, Learnt, is_due, key_of
 from fradect.features.layout import Layout

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from fradect.adapters.state_link import Bytes, RedisScope
+from fradect.adapters.state_link import RedisScope
 from fradect.adapters.state_parts import Draft, fingerprint, pack_keys, raw, text, told
+from fradect.adapters.state_wire import Bytes
 from fradect.features.held import Held, Learnt
 from fradect.types import Event
 

@@ -9,8 +9,9 @@ from itertools import islice
 from typing import Any
 
 from fradect.adapters import state_scripts as scripts
-from fradect.adapters.state_link import LETTERS, Bytes, Link, RedisScope, hash_of
+from fradect.adapters.state_link import LETTERS, Link, RedisScope, hash_of
 from fradect.adapters.state_parts import Filling, Mark, Size, rebuilding, spread_of, text
+from fradect.adapters.state_wire import Bytes
 from fradect.errors import Unavailable
 from fradect.features.held import Held, settle
 from fradect.features.layout import EntityLayout, Layout

@@ -11,7 +11,6 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -29,6 +28,7 @@ SETTLE_FROM = 64
 """So many rows that need not be kept are worth rewriting a key for."""
 
 _OUTCOME = struct.Struct("<4q").pack
+_MONEY, _PLACE = FieldType.MONEY, FieldType.PLACE  # looked up for each value of an event
 
 _TOO_LARGE = "a number of the event exceeds 64 bits"
 
@@ -86,29 +86,29 @@ def key_of(layout: EntityLayout, event: Event) -> str | None:
     return None if key is None else str(key)
 
 
-def records(layout: Layout, event: Event, seq: int) -> Iterator[tuple[EntityLayout, str, bytes]]:
+def records(layout: Layout, event: Event, seq: int) -> list[tuple[EntityLayout, str, bytes]]:
     """Layout, key and row of every entity that the event names."""
     get, time = event.fields.get, event.event_time
     codes = {name: code_of(get(name), kind) for name, kind in layout.values}
     try:
-        for entity in layout.entities:
-            key = get(entity.field)
-            if key is not None:
-                yield entity, str(key), entity.pack(time, seq, *[codes[name] for name in entity.names])
+        return [
+            (entity, str(key), entity.pack(time, seq, *entity.pick(codes)))
+            for entity in layout.entities
+            if (key := get(entity.field)) is not None
+        ]
     except struct.error as error:
         raise InvalidInput(_TOO_LARGE) from error
 
 
 def code_of(value: Value, kind: FieldType) -> int:
     """Money and places as they are, texts as 63 bits of their hash."""
-    if kind is FieldType.MONEY:
+    if kind is _MONEY:
         return int(value or 0)
-    if kind is FieldType.PLACE:
+    if kind is _PLACE:
         return NOWHERE if value is None else int(value)
     return ABSENT if value is None else text_code(str(value))
 
 
-@lru_cache(maxsize=8192)  # an event's texts are asked for by each of its entities
 def text_code(text: str) -> int:
     """Tells texts apart everywhere and always; two of a million texts share a code once in 10 million states."""
     return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little") >> 1

@@ -1,9 +1,10 @@
 """What the live state keeps of each entity for a contract, and nothing that no window of it looks at."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from operator import itemgetter
 from struct import Struct
 
 import msgspec
@@ -62,6 +63,13 @@ class EntityLayout:
         """Place among the sources, delay and resolution."""
         placed = [(kind, (place, delay, tile)) for place, ((kind, delay, tile), _) in enumerate(self.sources)]
         return {kind: tuple(one for other, one in placed if other == kind) for kind, _ in placed}
+
+    @cached_property
+    def pick(self) -> Callable[[Mapping[str, int]], tuple[int, ...]]:
+        """The row's values out of all by name."""
+        if len(self.names) > 1:
+            return itemgetter(*self.names)
+        return lambda codes: tuple(codes[name] for name in self.names)
 
     @cached_property
     def pack(self) -> Callable[..., bytes]:
