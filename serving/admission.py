@@ -53,8 +53,11 @@ class Admission:
     def enter(self) -> float:
         """Room for one until it is given back by `leave`, which takes the answer; Overloaded when there is none."""
         self.check()
+        now = self._now()
+        if not self._in_flight and now - self._since >= _WINDOW_SECONDS:
+            self._window(now, self._spent())  # what was spent while nobody asked was not spent on decisions
         self._in_flight += 1
-        return self._now()
+        return now
 
     def leave(self, began: float) -> None:
         self._in_flight -= 1

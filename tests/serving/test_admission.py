@@ -109,6 +109,17 @@ def test_an_idle_service_does_not_learn_from_what_else_it_does() -> None:
     assert world.admission.limit == before
 
 
+def test_what_was_spent_before_anybody_asked_is_not_what_a_decision_costs() -> None:
+    world = World(0.001)
+    before = world.admission.limit
+    world.now += 4.0
+    for _ in range(2):
+        began = world.admission.enter()
+        world.now += 0.001
+        world.admission.leave(began)
+    assert world.admission.limit == before
+
+
 def test_an_error_gives_the_place_back(client: Client) -> None:
     client.service._admission.limit = 1
     for _ in range(3):
