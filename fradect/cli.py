@@ -52,6 +52,7 @@ COMMANDS: Mapping[str, Command] = {
     "rules": Command("flows.commands.rules:app", "Check a rulebook, and try it on the examples beside it."),
     "ledger": Command("flows.commands.ledger:app", "Prove that no decision was changed, removed or put in since."),
     "lists": Command("flows.commands.lists:app", "Allow and deny lists: add, remove, show."),
+    "keys": Command("flows.commands.keys:app", "API keys: create, list, rotate, revoke."),
     "demo": Command("flows.commands.demo:demo", "The whole story on one screen; `make demo` calls it."),
 }
 
