@@ -1,60 +1,86 @@
-"""Every question of every tree of a model, answered for one row at once."""
+"""What trees ask of a row, told by ranks: where each value stands among all that the trees compare its feature with.
 
-from collections.abc import Sequence
+Every answer follows from the rank of one feature, so whatever hangs on answers can be a table with a row for each rank:
+a row of values is then a few table rows, however many questions there are.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import compress
+from math import inf, isfinite, nan, nextafter
+from sys import float_info
 
 import numpy as np
 import numpy.typing as npt
 
-from fradect.trees import Tree
+from fradect.trees import Node, Tree
 
-_FEW = 256  # categories, the most that is looked up
+Places = npt.NDArray[np.intp]
+Bounds = npt.NDArray[np.float32]
+
+_LEAST = -float_info.max  # the same single-precision number as minus infinity
 
 
 class Questions:
-    """Answers lie in an order of their own: a missing value goes left in the first part, right in the second; the
-    third holds categories. `place` says where a node's answer is, `never` where one is that is always no."""
+    """`size`: ranks of all features together, each with a place of its own."""
 
-    def __init__(self, trees: Sequence[Tree]) -> None:
-        """ValueError for a node that no training row came to: it has no shares."""
-        nodes = [(t, n, node) for t, tree in enumerate(trees) for n, node in enumerate(tree) if not node.is_leaf]
-        if any(node.cover <= 0.0 for tree in trees for node in tree):
-            raise ValueError("a node without cover")
-        plain = [each for each in nodes if each[2].right_for is None]
-        ordered = [each for each in plain if each[2].default_left] + [
-            each for each in plain if not each[2].default_left
-        ]
-        chosen = [each for each in nodes if each[2].right_for is not None]
-        self._lefts = sum(each[2].default_left for each in plain)
-        self._features = np.array([node.feature for *_, node in ordered], np.intp)
-        self._below = np.array([node.value for *_, node in ordered], np.float32)
-        self._places = {(t, n): i for i, (t, n, _) in enumerate(ordered + chosen)}
-        self.never = len(nodes)
-        self._category_features = np.array([node.feature for *_, node in chosen], np.intp)
-        self._lefts_of = np.ones((len(chosen), _FEW + 2), np.uint8)  # a category that is none goes left
-        for row, (*_, node) in zip(self._lefts_of, chosen, strict=True):
-            row[sorted(node.right_for or ())] = 0
-            row[_FEW + 1] = node.default_left
-        self._rows = np.arange(len(chosen))
+    def __init__(self, trees: Iterable[Tree], width: int) -> None:
+        """ValueError for trees that ask a feature for a category and for a number, or what no rank tells."""
+        asked: dict[int, list[Node]] = defaultdict(list)
+        for node in (node for tree in trees for node in tree if not node.is_leaf):
+            asked[node.feature].append(node)
+        self._width = width
+        self._used = [feature in asked for feature in range(width)]
+        self._bounds = {feature: _bounds(nodes) for feature, nodes in sorted(asked.items())}
+        # A missing value compares with none, so that it comes before minus infinity.
+        self._cuts = tuple([-inf, *map(_last_below, bounds)] for bounds in self._bounds.values())
+        sizes = np.array([len(cuts) + 1 for cuts in self._cuts], np.intp)
+        self._begins: Places = np.cumsum(sizes) - sizes
+        self._begin_of = dict(zip(self._bounds, self._begins.tolist(), strict=True))
+        self.size = int(sizes.sum())
 
-    def place(self, tree: int, node: int) -> int:
-        return self._places[tree, node]
+    def places(self, row: Sequence[float]) -> Places:
+        """The place of each feature's rank, of features that are asked for. ValueError for a row of another width."""
+        if len(row) != self._width:
+            raise ValueError(f"a row of another size than the model's: {len(row)}, not {self._width}")
+        if -inf in row:
+            row = [_LEAST if value == -inf else value for value in row]
+        ranks = map(bisect_left, self._cuts, compress(row, self._used))
+        return np.fromiter(ranks, np.intp, len(self._cuts)) + self._begins
 
-    def answers(self, row: Sequence[float]) -> npt.NDArray[np.uint8]:
-        """1 where the row goes left."""
-        with np.errstate(over="ignore"):
-            values = np.array(row, np.float64).astype(np.float32)
-        answers = np.zeros(self.never + 1, np.uint8)
-        asked, split, plain = values.take(self._features), self._lefts, self._below.size
-        np.less(asked[split:], self._below[split:], out=answers[split:plain].view(np.bool_))
-        np.logical_not(asked[:split] >= self._below[:split], out=answers[:split].view(np.bool_))
-        if self._rows.size:
-            codes = np.array([_code(row[feature]) for feature in self._category_features.tolist()])
-            answers[plain:-1] = self._lefts_of[self._rows, codes]
-        return answers
+    def probes(self, count: int) -> npt.NDArray[np.float64]:
+        """Rows (count, width) of missing values and of those on either side of what is asked, the same ones always."""
+        rng = np.random.default_rng(count)
+        rows = np.zeros((count, self._width))
+        for feature, cuts in zip(self._bounds, self._cuts, strict=True):
+            sides = [nan, 0.0, *cuts[1:], *(nextafter(cut, inf) for cut in cuts[1:])]
+            rows[:, feature] = rng.choice(sides, count)
+        return rows
+
+    def lefts(self, node: Node) -> tuple[slice, npt.NDArray[np.bool_]]:
+        """The places of the node's feature, and at which of them its answer leads left."""
+        bounds, begin = self._bounds[node.feature], self._begin_of[node.feature]
+        lefts = np.ones(len(bounds) + 2, np.bool_)  # a value below all bounds goes left, and so does no category
+        lefts[0] = node.default_left
+        lefts[2:] = bounds < np.float32(node.value) if node.right_for is None else ~np.isin(bounds, [*node.right_for])
+        return slice(begin, begin + lefts.size), lefts
 
 
-def _code(value: float) -> int:
-    """The category, or where missing values and those that are no category are looked up."""
-    if value != value:  # noqa: PLR0124  NaN, at no cost of a call
-        return _FEW + 1
-    return int(value) if 0.0 <= value < _FEW else _FEW
+def _bounds(nodes: Sequence[Node]) -> Bounds:
+    """What values are compared with, ascending; of categories all up to the first that no node knows."""
+    sets = [node.right_for for node in nodes if node.right_for is not None]
+    if not sets:
+        return np.unique(np.array([node.value for node in nodes], np.float32))
+    if len(sets) < len(nodes):
+        raise ValueError("a feature that is a number and a category")
+    return np.arange(max(code for codes in sets for code in (*codes, 0)) + 2, dtype=np.float32)
+
+
+def _last_below(bound: np.float32) -> float:
+    """The largest double that single precision rounds below the bound: values are rounded before they are compared."""
+    below = float(np.nextafter(bound, np.float32(-inf)))
+    middle = (below + float(bound)) / 2.0
+    if not isfinite(middle):
+        raise ValueError(f"a question that everything answers alike: below {bound}?")
+    return nextafter(middle, -inf) if np.float32(middle) >= bound else middle

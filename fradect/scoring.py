@@ -1,7 +1,7 @@
 """Models at work: one XGBoost booster and one calibrator, for one event and for a million."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,14 +12,17 @@ import xgboost as xgb
 
 from fradect.errors import Unavailable
 from fradect.features.contract import Contract
+from fradect.forest import Forest
 from fradect.one_row import OneRow
 from fradect.shapley import Shapley
+from fradect.trees import read_trees
 
 log = logging.getLogger(__name__)
 
 Matrix = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float64]
 
+_PROBES = 256  # rows that the tables must answer as XGBoost does before they may answer for it
 _FAR = 700.0  # log-odds beyond which a double's exp overflows; the probability is 1e-304 by then
 
 
@@ -61,16 +64,15 @@ class Scorer:
         self._calibrator = calibrator
         self._types = feature_types(contract)
         self._threads = threads
-        self._one_row = OneRow(self._booster, len(self._types))
+        self._margin = self._forest() or OneRow(self._booster, len(self._types)).margin
 
     def probability(self, matrix: Matrix) -> Floats:
         """Calibrated probability of each row of (n, features), columns in contract order, NaN missing."""
-        margin = self._booster.inplace_predict(matrix, predict_type="margin", strict_shape=False)
-        return self._calibrator.probability(np.asarray(margin, np.float64))
+        return self._calibrator.probability(self._margins(matrix))
 
     def probability_of(self, row: Sequence[float]) -> float:
         """Calibrated probability of one row, to the bit what `probability` gives it among others."""
-        return self._calibrator.one(self._one_row.margin(row))
+        return self._calibrator.one(self._margin(row))
 
     def contributions(self, row: Sequence[float]) -> tuple[Floats, float]:
         """Exact contributions of one row to the calibrated log-odds, and the log-odds of the baseline.
@@ -93,6 +95,23 @@ class Scorer:
             parts = np.array([self._tables.values(row) for row in rows.tolist()]).reshape(rows.shape)
             expected = np.full(len(rows), self._tables.expected)
         return self._calibrator.slope * parts, self._calibrator.slope * expected + self._calibrator.intercept
+
+    def _margins(self, matrix: Matrix) -> Floats:
+        margins = self._booster.inplace_predict(matrix, predict_type="margin", strict_shape=False)
+        return np.asarray(margins, np.float64)
+
+    def _forest(self) -> Callable[[Sequence[float]], float] | None:
+        """None for a model that tables do not fit, or say otherwise of, in the last bit, than XGBoost does."""
+        try:
+            forest = Forest(*read_trees(bytes(self._booster.save_raw("json"))), len(self._types))
+        except (ValueError, KeyError) as error:
+            log.info("single rows are left to XGBoost: %s", error)
+            return None
+        probes = forest.questions.probes(_PROBES)
+        if [forest.margin(row) for row in probes.tolist()] == self._margins(probes).tolist():
+            return forest.margin
+        log.warning("single rows are left to XGBoost: the tables made of its model say otherwise")
+        return None
 
     def _parts(self, row: Sequence[float]) -> tuple[Floats, float]:
         if self._tables is not None:

@@ -11,7 +11,7 @@ way. The integrand is a polynomial, so a few Gauss-Legendre points give the inte
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -55,8 +55,10 @@ class Shapley:
     def __init__(self, model: bytes, width: int) -> None:
         """ValueError when the model is of a kind, or a size, that tables do not fit."""
         trees, base = read_trees(model)
+        if any(node.cover <= 0.0 for tree in trees for node in tree):
+            raise ValueError("a node without cover")
         self._width = width
-        self._questions = Questions(trees)
+        self._questions = Questions(trees, width)
         self.expected = base + sum(_expected(tree) for tree in trees)
         by_form: dict[Form, list[tuple[Group, tuple[int, ...]]]] = defaultdict(list)
         for number, tree in enumerate(trees):
@@ -66,11 +68,14 @@ class Shapley:
         cells = sum(len(groups) * 2 ** len(f.slots) * len(groups[0][1]) for f, groups in by_form.items())
         if cells > MOST_CELLS:
             raise ValueError(f"{cells} cells")
-        self._blocks = tuple(_blocks(trees, by_form, self._questions))
+        self._blocks = tuple(_blocks(trees, by_form))
+        forms = [form for some in _by_width(by_form).values() for form in some]
+        groups = [group for form in forms for group, _ in by_form[form]]
+        self._answers = _answers(trees, groups, self._questions)
 
     def values(self, row: Sequence[float]) -> Floats:
         """Contributions of each feature to the log-odds of one row, NaN missing."""
-        answers = self._questions.answers(row)
+        answers = np.bitwise_or.reduce(self._answers.take(self._questions.places(row), axis=0), axis=0)
         total = np.zeros(self._width)
         for block in self._blocks:
             total += block.values(answers, self._width)
@@ -79,17 +84,16 @@ class Shapley:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Groups of one number of features: (8, n) questions, where each one's table begins, the tables one below the
+    """Groups of one number of features: which of all they are, where each one's table begins, the tables one below the
     other, and (n x features) the feature of each of a row's cells."""
 
-    questions: npt.NDArray[np.intp]
+    groups: slice
     begins: Ints
     table: npt.NDArray[np.float32]
     features: npt.NDArray[np.intp]
 
     def values(self, answers: npt.NDArray[np.uint8], width: int) -> Floats:
-        asked = np.packbits(answers.take(self.questions), axis=0, bitorder="little")[0]
-        cells = self.table.take(self.begins + asked, axis=0)
+        cells = self.table.take(self.begins + answers[self.groups], axis=0)
         return np.asarray(np.bincount(self.features, weights=cells.ravel(), minlength=width), np.float64)
 
 
@@ -120,28 +124,41 @@ def _expected(tree: Tree) -> float:
     return sum(tree[leaf].value * prod(share(tree, step) for step in way) for leaf, way in leaves(tree, 0, ()))
 
 
-def _blocks(
-    trees: Sequence[Tree], by_form: dict[Form, list[tuple[Group, tuple[int, ...]]]], questions: Questions
-) -> Iterator[Block]:
+def _by_width(forms: Iterable[Form]) -> dict[int, list[Form]]:
+    """Forms by number of features; a tree of a single leaf contributes to none."""
+    found: dict[int, list[Form]] = defaultdict(list)
+    for form in forms:
+        if form.slots:
+            found[max(form.slots) + 1].append(form)
+    return found
+
+
+def _blocks(trees: Sequence[Tree], by_form: dict[Form, list[tuple[Group, tuple[int, ...]]]]) -> Iterator[Block]:
     """Forms of one number of features together, so that a row is a few large steps and not many small ones."""
-    by_width: dict[int, list[Form]] = defaultdict(list)
-    for form in by_form:
-        by_width[max(form.slots, default=-1) + 1].append(form)
-    for width, forms in by_width.items():
-        if not width:
-            continue  # a tree of a single leaf contributes to no feature
-        tables = [_tables(trees, form, [group for group, _ in by_form[form]]) for form in forms]
+    first = 0
+    for width, forms in _by_width(by_form).items():
+        tables, features = [], []
+        for form in forms:
+            tables.append(_tables(trees, form, [group for group, _ in by_form[form]]))
+            features += [feature for _, slots in by_form[form] for feature in slots]
         sizes = np.concatenate([np.full(len(t), t.shape[1]) for t in tables])
-        members = [member for form in forms for member in by_form[form]]
-        asked = np.full((MOST_BITS, len(members)), questions.never, np.intp)
-        for column, (group, _) in enumerate(members):
-            asked[: len(group.questions), column] = [questions.place(group.tree, q) for q in group.questions]
         yield Block(
-            questions=asked,
+            groups=slice(first, first + sizes.size),
             begins=np.cumsum(sizes) - sizes,
             table=np.concatenate([t.reshape(-1, width) for t in tables]).astype(np.float32),
-            features=np.array([feature for _, features in members for feature in features], np.intp),
+            features=np.array(features, np.intp),
         )
+        first += sizes.size
+
+
+def _answers(trees: Sequence[Tree], groups: Sequence[Group], questions: Questions) -> npt.NDArray[np.uint8]:
+    """(ranks, groups): for each rank the bits of the group's questions that it answers with left."""
+    answers = np.zeros((questions.size, len(groups)), np.uint8)
+    for column, group in enumerate(groups):
+        for bit, question in enumerate(group.questions):
+            where, lefts = questions.lefts(trees[group.tree][question])
+            answers[where, column] |= lefts.view(np.uint8) << bit
+    return answers
 
 
 def _tables(trees: Sequence[Tree], form: Form, groups: Sequence[Group]) -> Floats:
