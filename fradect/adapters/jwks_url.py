@@ -79,6 +79,7 @@ class JwksUrl:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             aside.write_bytes(raw)
+            os.utime(aside, (self._fetched, self._fetched))
             aside.replace(self._file)
         except OSError as error:
             log.warning("%s: %s", self._file, error)
