@@ -78,6 +78,11 @@ class RedisScope:
         }
 
     @cached_property
+    def shapes(self) -> dict[tuple[str, ...], Any]:
+        """How calls about events that name these entities are put, as they were first put (state_redis_calls.py)."""
+        return {}
+
+    @cached_property
     def guard(self) -> tuple[bytes, bytes]:
         return self.generation, self.digest
 
@@ -86,7 +91,7 @@ class RedisScope:
         """Milliseconds after which nothing that is written now can be reached."""
         return (self.layout.horizon + MAX_LATE + DAY) // 1000
 
-    @property
+    @cached_property
     def remembers(self) -> int:
         return (KEPT + DAY) // 1000
 

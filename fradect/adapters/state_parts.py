@@ -166,10 +166,14 @@ def numbered(row: bytes, seq: bytes) -> bytes:
 
 def fingerprint(made: Sequence[Draft]) -> bytes:
     """Tells events apart by all that the state reads of them, their time aside."""
-    parts = [
+    return digest_of(
         b"%b:%d:%b%b" % (entity.entity.encode(), len(key), key, row[16:])  # a row's length is its entity's
         for entity, key, row in made
-    ]
+    )
+
+
+def digest_of(parts: Iterable[bytes]) -> bytes:
+    """A fingerprint of parts that are spelt already."""
     return blake2b(b"".join(parts), digest_size=12).digest()
 
 

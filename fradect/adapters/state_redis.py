@@ -11,6 +11,7 @@ What is written lives as long as a window can reach it. A rebuild fills the next
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from fradect.adapters import state_scripts as scripts
@@ -28,7 +29,15 @@ from fradect.adapters.state_parts import (
     superseded,
     unpack_keys,
 )
-from fradect.adapters.state_redis_calls import APPENDED, arrival, learning, read_keys, seen_of, unpack_waiting
+from fradect.adapters.state_redis_calls import (
+    APPENDED,
+    arrival,
+    learning,
+    read_keys,
+    seen_of,
+    shape_of,
+    unpack_waiting,
+)
 from fradect.adapters.state_redis_care import RedisCare
 from fradect.adapters.state_wire import Bytes
 from fradect.errors import FradectError, InvalidInput, Unavailable
@@ -78,13 +87,14 @@ class RedisState:
         scope = self._adopted(event.tenant_id, event.module)
         made = [Draft(e, raw(key), b"") for e in scope.layout.entities if (key := key_of(e, event)) is not None]
         with self._link.trouble():
-            found = self._link.ask(("MGET", scope.marker(event.event_id), *read_keys(scope, made)), errand)
+            shape = shape_of(scope, made)
+            found = self._link.ask(("MGET", scope.marker(event.event_id), *read_keys(shape, made)), errand)
             marker, held = found[0], found[1:]
             if marker and int.from_bytes(marker[:8], "little") == seq:
                 newest = int.from_bytes(marker[16:24], "little")
             else:
                 newest = int(self._link.client.hget(scope.hash, "newest") or 0)
-        return Arrival(seq, event.event_time, newest, seen_of(scope, made, held), scope.layout.digest)
+        return Arrival(seq, event.event_time, newest, seen_of(scope, shape, held), scope.layout.digest)
 
     def withdraw(self, event: Event) -> None:
         self.withdraw_id(event.tenant_id, event.module, event.event_id)
@@ -220,7 +230,7 @@ class RedisState:
     def _arrived(self, scope: RedisScope, event: Event, made: Sequence[Draft], told_back: Sequence[Any]) -> Arrival:
         answer = self._link.checked(told_back, scope, event)
         seq, time, newest, confirmed, found = answer[1:6]
-        seen = seen_of(scope, made, found)
+        seen = seen_of(scope, shape_of(scope, made), found)
         if answer[0] == b"new":
             self._settle_due(scope, made, seen, (newest, confirmed))
         return Arrival(seq, time, newest, seen, scope.layout.digest)
@@ -255,14 +265,16 @@ class RedisState:
                 if length > 16 * SETTLE_FROM * draft.entity.width:
                     long[draft.entity.entity, draft.key] = draft
         if long:
-            drafted = list(long.values())
-            with self._link.trouble():
-                found = self._link.client.mget(read_keys(scope, drafted))
-            mark = self.mark(scope.tenant_id, scope.module)
-            coming = iter(found)
-            for draft in drafted:
-                held = Held(**{part: next(coming) or b"" for part, _ in scope.heads[draft.entity.entity]})
-                self._settle_due(scope, [draft], {draft.entity.entity: held}, (mark.newest, mark.confirmed_seq))
+            self._settle_these(scope, list(long.values()))
+
+    def _settle_these(self, scope: RedisScope, drafted: Sequence[Draft]) -> None:
+        shapes = [shape_of(scope, [draft]) for draft in drafted]
+        keys = [read_keys(shape, [draft]) for shape, draft in zip(shapes, drafted, strict=True)]
+        found = iter(self._link.ask(("MGET", *chain.from_iterable(keys))))
+        mark = self.mark(scope.tenant_id, scope.module)
+        for shape, draft, mine in zip(shapes, drafted, keys, strict=True):
+            seen = seen_of(scope, shape, list(islice(found, len(mine))))
+            self._settle_due(scope, [draft], seen, (mark.newest, mark.confirmed_seq))
 
     def _learn_some(self, outcomes: Sequence[Learnt]) -> list[int]:
         """In one round trip, as `_apply_some`."""

@@ -26,20 +26,21 @@ local function take_out(key, number, wide)
 end
 """
 
-# KEYS: scope, marker, waiting, then those to append to, then those to read. ARGV: gen, digest, number or '', event
-# time as text and as bytes, fingerprint, what waits, time to live of a marker and of a key, how many to append to,
-# their rows without time and number. A new event's answer: number, time, newest time, confirmed number, what was read,
-# and the lengths that keys have been appended to.
+# KEYS: scope, marker, waiting, then those to append to, then those that are only read. ARGV: gen, digest, number or '',
+# event time as text and as bytes, fingerprint, what waits, time to live of a marker and of a key, how many to append
+# to, whether to read them all or '', their rows without time and number. A new event's answer: number, time, newest
+# time, confirmed number, what was read, and the lengths that keys have been appended to.
 ARRIVE = (
     _GUARD
     + """
 local many = tonumber(ARGV[10])
+local reads = ARGV[11] ~= '' and #KEYS > 3
 local seen = {}
 local known = redis.call('GET', KEYS[2])
 if known then
   if #known > 24 and string.sub(known, 25) ~= ARGV[6] then return {'other'} end
   local seq, time, newest = struct.unpack('<i8i8i8', known)
-  if #KEYS > 3 + many then seen = redis.call('MGET', unpack(KEYS, 4 + many)) end
+  if reads then seen = redis.call('MGET', unpack(KEYS, 4)) end
   return {'known', seq, time, newest, tonumber(scope[5]), seen}
 end
 local seq
@@ -63,7 +64,7 @@ if ARGV[3] == '' then
   redis.call('ZADD', KEYS[3], seq, since .. ARGV[7])
 end
 for i = 1, many do
-  local key, row = KEYS[3 + i], ARGV[5] .. number .. ARGV[10 + i]
+  local key, row = KEYS[3 + i], ARGV[5] .. number .. ARGV[11 + i]
   if ARGV[3] == '' then
     lengths[i] = redis.call('APPEND', key, row)
   else
@@ -74,7 +75,7 @@ for i = 1, many do
   end
   redis.call('PEXPIRE', key, ARGV[9])
 end
-if #KEYS > 3 + many then seen = redis.call('MGET', unpack(KEYS, 4 + many)) end
+if reads then seen = redis.call('MGET', unpack(KEYS, 4)) end
 return {'new', seq, time, newest, tonumber(scope[5]), seen, lengths}
 """
 )

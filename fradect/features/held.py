@@ -27,6 +27,8 @@ ABSENT = -1
 SETTLE_FROM = 64
 """So many rows that need not be kept are worth rewriting a key for."""
 
+_SHORT = SETTLE_FROM * 16  # no row has fewer bytes
+
 _OUTCOME = struct.Struct("<4q").pack
 _MONEY, _PLACE = FieldType.MONEY, FieldType.PLACE  # looked up for each value of an event
 
@@ -163,6 +165,8 @@ def inserted(layout: EntityLayout, held: Held, row: bytes, seq: int) -> Held:
 
 def is_due(layout: EntityLayout, held: Held, newest: int, confirmed: int) -> bool:
     """Whether settling would shorten the key by enough to be worth it. Cheap: looks at one row of each part."""
+    if len(held.rows) <= _SHORT and len(held.fresh) <= _SHORT and len(held.outcomes) <= _SHORT:
+        return False
     wide = 8 * layout.width
     at = SETTLE_FROM * wide
     if len(held.fresh) > at and numbers_of(held.fresh[at - wide : at])[1] <= confirmed:
