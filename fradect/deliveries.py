@@ -81,6 +81,15 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Which deliveries of an endpoint are wanted: the newest first, those before an id, at most so many."""
+
+    most: int
+    state: State | None = None
+    before: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """What came of a try: the receiver's status, or in a word why there is none. `retry_after` is in seconds."""
 

@@ -6,7 +6,8 @@ SCORE = "write:transactions"
 READ_TRANSACTIONS = "read:transactions"
 READ_CUSTOMERS = "read:customers"
 READ_DECISIONS = "read:risk_decisions"
-MANAGE_WEBHOOKS = "manage:webhooks"
+READ_WEBHOOKS = "read:webhooks"
+WRITE_WEBHOOKS = "write:webhooks"
 ERASE_CUSTOMERS = "erase:customers"
 EXPORT_CUSTOMERS = "export:customers"
 EVERYTHING = "*"
@@ -16,7 +17,8 @@ PERMISSIONS = (
     READ_TRANSACTIONS,
     READ_CUSTOMERS,
     READ_DECISIONS,
-    MANAGE_WEBHOOKS,
+    READ_WEBHOOKS,
+    WRITE_WEBHOOKS,
     ERASE_CUSTOMERS,
     EXPORT_CUSTOMERS,
     EVERYTHING,

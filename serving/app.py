@@ -20,6 +20,7 @@ from serving.metrics import Metrics
 from serving.permissions import check
 from serving.problems import MethodNotAllowed, render
 from serving.routes import READERS, Routes, Wired, new_request_id, readiness
+from serving.webhooks import WebhookRoutes
 
 log = logging.getLogger(__name__)
 REQUEST_ID = b"x-request-id"
@@ -30,6 +31,7 @@ def create(wired: Wired) -> ASGIApp:
     """The application over what was wired. Every answer carries X-Request-Id, every error is a problem."""
     routes = Routes(wired)
     decisions = DecisionRoutes(wired.past, wired.metrics, wired.source.now)
+    webhooks = WebhookRoutes(wired.webhooks, wired.past, wired.source.now)
     answering = _Answering(wired.metrics)
 
     def route(method: str, path: str, endpoint: Endpoint) -> Route:
@@ -40,6 +42,7 @@ def create(wired: Wired) -> ASGIApp:
             route("POST", SCORE, routes.score),
             route("GET", "/api/v1/decisions/{decision_id}", decisions.show),
             route("POST", "/api/v1/decisions/{decision_id}/outcome", decisions.tell),
+            *(route(*each) for each in webhooks.all()),
             route("GET", "/health", routes.health),
             route("GET", "/ready", routes.ready),
             route("GET", "/metrics", routes.metrics),

@@ -79,6 +79,12 @@ class Metrics:
         self._unconfirmed = self._gauge(
             "fradect_state_unconfirmed", "Arrivals whose event is not stored yet.", "livemax", "module"
         )
+        self._webhooks = self._counter(
+            "fradect_webhook_attempts_total", "Tries to deliver a webhook, by what came of them.", "outcome"
+        )
+        self._outbox = self._gauge(
+            "fradect_outbox_age_seconds", "Of the oldest event that no webhook was made of yet.", "livemax"
+        )
         self.measured = Measured()
         self.registry.register(self.measured)
 
@@ -107,6 +113,14 @@ class Metrics:
     def told(self, outcome: Outcome) -> None:
         """An outcome was told that was not known before."""
         self._outcomes[str(outcome),].inc()
+
+    def webhooks_tried(self, delivered: int, failed: int, dead: int) -> None:
+        """Since the last time; `failed` are tried again."""
+        for outcome, count in (("delivered", delivered), ("failed", failed), ("dead", dead)):
+            self._webhooks[outcome,].inc(count)
+
+    def outbox_age(self, seconds: float) -> None:
+        self._outbox[()].set(seconds)
 
     def failed(self, error_type: str) -> None:
         self._errors[error_type,].inc()

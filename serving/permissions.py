@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from starlette.routing import BaseRoute, Route
 
 from fradect.errors import Refused
-from fradect.permissions import READ_DECISIONS, SCORE
+from fradect.permissions import READ_DECISIONS, READ_WEBHOOKS, SCORE, WRITE_WEBHOOKS
 
 OPEN = "open"
 """Of routes that anybody may call, without a key: they tell nothing of any tenant."""
@@ -14,6 +14,16 @@ RULES: Mapping[tuple[str, str], str] = {
     ("POST", "/api/v1/{module}/score"): SCORE,
     ("GET", "/api/v1/decisions/{decision_id}"): READ_DECISIONS,
     ("POST", "/api/v1/decisions/{decision_id}/outcome"): SCORE,
+    ("POST", "/api/v1/webhooks"): WRITE_WEBHOOKS,
+    ("GET", "/api/v1/webhooks"): READ_WEBHOOKS,
+    ("GET", "/api/v1/webhooks/{webhook_id}"): READ_WEBHOOKS,
+    ("DELETE", "/api/v1/webhooks/{webhook_id}"): WRITE_WEBHOOKS,
+    ("POST", "/api/v1/webhooks/{webhook_id}/rotate-secret"): WRITE_WEBHOOKS,
+    ("POST", "/api/v1/webhooks/{webhook_id}/disable"): WRITE_WEBHOOKS,
+    ("POST", "/api/v1/webhooks/{webhook_id}/enable"): WRITE_WEBHOOKS,
+    ("POST", "/api/v1/webhooks/{webhook_id}/test"): WRITE_WEBHOOKS,
+    ("GET", "/api/v1/webhooks/{webhook_id}/deliveries"): READ_WEBHOOKS,
+    ("POST", "/api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay"): WRITE_WEBHOOKS,
     ("GET", "/health"): OPEN,
     ("GET", "/ready"): OPEN,
     ("GET", "/metrics"): OPEN,

@@ -14,7 +14,7 @@ from fradect.errors import NotFound
 from fradect.intake import IpRanges
 from fradect.ports import Vault
 from serving.admission import Admission
-from serving.auth import Endpoint, Guard, caller_of
+from serving.auth import Guard, caller_of
 from serving.body import read_body
 from serving.champions import Champions
 from serving.decisions import Past
@@ -24,6 +24,7 @@ from serving.ip_tables import IpTables
 from serving.metrics import Metrics
 from serving.purchases import Received, request_of
 from serving.strict_json import read
+from serving.webhooks import Webhooks
 
 JSON = "application/json"
 
@@ -51,6 +52,7 @@ class Wired:
     ip_tables: IpTables
     admission: Admission
     past: Past
+    webhooks: Webhooks
     source: decide.Source
     not_ready: Callable[[], tuple[str, ...]]
     openapi: bytes

@@ -48,6 +48,7 @@ from serving.openapi import document
 from serving.routes import Wired
 from serving.trial import Trials
 from serving.verified import Verified
+from serving.wiring_webhooks import WebhookParts
 from serving.workers import ALONE, Worker, check_shareable, one_at_a_time
 
 log = logging.getLogger(__name__)
@@ -114,6 +115,8 @@ class Service:
         self._threads = OwnThread("live state"), OwnThread("feature store"), OwnThread("ledger")
         self._past_thread = OwnThread("past decisions")
         self._closers += [thread.close for thread in (*self._threads, self._past_thread)]
+        self._webhooks = WebhookParts(settings, self._ledger.engine, HomeVault(settings.home), self._metrics)
+        self._closers.append(self._webhooks.close)
         self._housekeeping = Housekeeping(self._chores())
         self._sharing = Housekeeping([Chore("sharing rate limits", 1, self._limits.share)])
         self._closers += [self._keys.note_uses, self._housekeeping.stop, self._sharing.stop]
@@ -149,6 +152,7 @@ class Service:
             ip_tables=self._ip_tables,
             admission=self._admission,
             past=Past(DecisionReads(self._ledger.engine), SqlOutcomes(self._ledger.engine), self._past_thread),
+            webhooks=self._webhooks.routes,
             source=source,
             not_ready=self._not_ready,
             openapi=document(),
@@ -177,6 +181,7 @@ class Service:
             Chore("following imports", 20, self._catch_up),
             Chore("sweeping the live state", 4, self._state.sweep),
             Chore("checkpoint of the chains", 120, self._checkpoint),
+            Chore("tending the relay of webhooks", 1, self._webhooks.tending(now_micros)),
         )
         return (*everybody, *one_is_enough) if self._worker.is_first else everybody
 

@@ -1,27 +1,17 @@
 """Deliveries of webhooks as their owner sees them: listed, replayed, and asked for as a test."""
 
 import secrets as random
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from fradect.adapters.webhook_endpoints import find, reading, writing
 from fradect.adapters.webhook_tables import webhook_deliveries, webhook_endpoints
-from fradect.deliveries import TEST, Delivery, Endpoint, State, message
+from fradect.deliveries import TEST, Delivery, Endpoint, Page, State, message
 from fradect.errors import NotFound, Refused
 
 _d = webhook_deliveries.c
 _SHOWN = [column for column in _d if column.name not in ("tenant_id", "endpoint_id", "body", "owner")]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which deliveries of an endpoint are wanted: the newest first, those before an id, at most so many."""
-
-    most: int
-    state: State | None = None
-    before: str | None = None
 
 
 class SqlDeliveries:

@@ -59,8 +59,11 @@ class WebhookSender:
             target = target_of(told.url, self._guard.outward)
             async with asyncio.timeout(self.limits.whole):
                 return await self._post(target, _headers(told.secrets, leased), leased.body)
-        except Exception as error:  # whatever one receiver brings about, the others are told
-            return Attempt(error=_word(error, told.id))
+        except _KNOWN as error:
+            return Attempt(error=_word(error))
+        except Exception:  # whatever one receiver brings about, the others are told
+            log.exception("webhook %s: a try failed in a way that nobody foresaw", told.id)
+            return Attempt(error="unforeseen")
 
     async def _post(self, target: Target, headers: Sequence[tuple[str, str]], body: bytes) -> Attempt:
         timeouts = {"connect": self.limits.connect, "read": self.limits.whole, "write": self.limits.whole}
@@ -79,18 +82,17 @@ class WebhookSender:
                 return  # the connection is closed with it
 
 
-def _word(error: Exception, endpoint_id: str) -> str:
-    match error:
-        case TimeoutError() | httpcore.TimeoutException():
-            return "timeout"
-        case OutOfReach() | InvalidInput():
-            return "address-not-allowed"
-        case httpcore.ConnectError() if isinstance(error.__cause__, ssl.SSLError):
-            return "tls"
-        case httpcore.NetworkError() | httpcore.ProtocolError() | OSError():
-            return "connection"
-    log.error("webhook %s: a try failed in a way that nobody foresaw", endpoint_id, exc_info=error)
-    return "unforeseen"
+_OVER = (TimeoutError, httpcore.TimeoutException)
+_REFUSED = (OutOfReach, InvalidInput)
+_KNOWN = (*_OVER, *_REFUSED, httpcore.NetworkError, httpcore.ProtocolError, OSError)
+
+
+def _word(error: Exception) -> str:
+    if isinstance(error, _OVER):
+        return "timeout"
+    if isinstance(error, _REFUSED):
+        return "address-not-allowed"
+    return "tls" if isinstance(error.__cause__, ssl.SSLError) else "connection"
 
 
 def _headers(secrets: Sequence[str], leased: Leased) -> list[tuple[str, str]]:

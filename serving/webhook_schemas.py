@@ -1,0 +1,83 @@
+"""What the routes of webhooks take and give."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from serving.schemas import Time
+
+_DAY, _WEEK = 86_400, 604_800
+
+Url = Annotated[str, Meta(min_length=1, max_length=2048, extra_json_schema={"format": "uri"})]
+Secret = Annotated[str, Meta(max_length=128, description="whsec_ and base64 of 24 to 64 bytes")]
+EventName = Literal["risk.decision.created", "risk.decision.updated"]
+
+
+class WebhookRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /api/v1/webhooks`. Without `secret` one is made."""
+
+    url: Url
+    events: Annotated[tuple[EventName, ...], Meta(min_length=1, max_length=8)]
+    secret: Secret | None = None
+    description: Annotated[str, Meta(max_length=256)] = ""
+
+
+class RotateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /api/v1/webhooks/{id}/rotate-secret`: for so long the secret before signs as well."""
+
+    overlap_seconds: Annotated[int, Meta(ge=0, le=_WEEK)] = _DAY
+    secret: Secret | None = None
+
+
+class WebhookOut(msgspec.Struct, frozen=True):
+    """Who is told. `disabled_reason`: `caller` said so, it was `gone` (410), or `failing` for five days.
+
+    `failing_since`: nothing was delivered since then, though it was tried.
+    """
+
+    id: str
+    url: str
+    events: tuple[str, ...]
+    description: str
+    status: Literal["active", "disabled"]
+    created_at: Time
+    disabled_at: Time | None
+    disabled_reason: Literal["caller", "gone", "failing"] | None
+    failing_since: Time | None
+    old_secret_until: Time | None
+
+
+class WebhookSecretOut(WebhookOut, frozen=True, kw_only=True):
+    """The same with its secret, which is shown this once."""
+
+    secret: str
+
+
+class WebhooksOut(msgspec.Struct, frozen=True):
+    """All of the caller's, the oldest first."""
+
+    webhooks: tuple[WebhookOut, ...]
+
+
+class DeliveryOut(msgspec.Struct, frozen=True):
+    """One message to one webhook. `dead`: no try is left; replay it. `last_error`: a word, never what was answered."""
+
+    id: str
+    message_id: str
+    event: str
+    state: Literal["waiting", "delivered", "dead"]
+    attempts: int
+    next_attempt_at: Time | None
+    created_at: Time
+    last_attempt_at: Time | None
+    finished_at: Time | None
+    last_status: int | None
+    last_error: str | None
+
+
+class DeliveriesOut(msgspec.Struct, frozen=True):
+    """The newest first. `next`: the value of `before` for those that follow."""
+
+    deliveries: tuple[DeliveryOut, ...]
+    next: str | None
