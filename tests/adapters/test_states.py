@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import msgspec
 import pytest
 
 from fradect.adapters.state_parts import Mark
@@ -394,7 +395,7 @@ def test_no_name_collides_with_another(state: States, name: str) -> None:
     other = purchase(f"e{name}:", customer_id=f"{name}:", device_id=name, card_token=f"::{name}:")
     seen = _values(other, state.arrive(other))
     assert seen["customer_count_1d"] == seen["device_count_1d"] == seen["card_count_1d"] == 1
-    again = replace(odd, event_id="again")
+    again = msgspec.structs.replace(odd, event_id="again")
     assert _values(again, state.arrive(again))["customer_count_1d"] == 2
     assert odd.fields["customer_id"] in {key for entity, key, _ in state.dump(*SCOPE) if entity == "customer"}
     state.withdraw_id(*SCOPE, "again")
