@@ -14,12 +14,11 @@ import sqlalchemy as sa
 
 from fradect.adapters.tables import outbox
 from fradect.adapters.webhook_deliveries import delivery_row
-from fradect.adapters.webhook_endpoints import SECRET_FIELD, disable_all, events_of, reading, writing
+from fradect.adapters.webhook_endpoints import SECRET_FIELD, Vault, disable_all, events_of, reading, writing
 from fradect.adapters.webhook_tables import webhook_deliveries, webhook_endpoints
 from fradect.crash import crash_point
 from fradect.deliveries import Attempt, Fate, State, Why, has_failed_long, message
 from fradect.errors import Refused
-from fradect.ports import Vault
 from fradect.types import DAY, HOUR, SECOND
 
 log = logging.getLogger(__name__)
