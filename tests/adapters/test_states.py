@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import msgspec
+import numpy as np
 import pytest
 
 from fradect.adapters.state_parts import Mark
