@@ -74,7 +74,7 @@ def target_of(url: str, outward: Outward) -> Target:
     """InvalidInput says what is wrong with it. Names nobody: the host is not looked up."""
     try:
         parts = _split(url)
-        port = parts.port or _PORTS[parts.scheme]
+        port = _PORTS[parts.scheme] if parts.port is None else parts.port
     except ValueError as error:
         raise InvalidInput("url: that is no URL", "url") from error
     if parts.scheme == "http" and not outward.http:
