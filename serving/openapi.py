@@ -8,6 +8,7 @@ import msgspec
 from fradect import __doc__ as about
 from fradect.answer import Answer
 from serving.decisions import DecisionOut, OutcomeRequest, StandingOut
+from serving.openapi_security import SCHEMES, secured
 from serving.problems import MEDIA_TYPE, TITLES, Problem
 from serving.schemas import PurchaseRequest
 
@@ -35,23 +36,18 @@ _BODY_PROBLEMS = {
 _SCORE_PROBLEMS = {
     **_BODY_PROBLEMS,
     400: "The body is not valid JSON, or names a key twice; or the Idempotency-Key is not valid",
-    401: "No valid API key",
-    403: "The key lacks the permission write:transactions",
     404: "No such module",
     409: "The first request under the same Idempotency-Key is not answered yet; try again",
     422: "A value is not valid, or the transaction id or the Idempotency-Key was used for another request",
     503: "The ledger does not answer, or no release decides yet; try again",
 }
 _SHOW_PROBLEMS = {
-    401: "No valid API key",
-    403: "The key lacks the permission read:risk_decisions",
     404: "No such decision",
     503: "The ledger does not answer; try again",
 }
 _TELL_PROBLEMS = {
     **_BODY_PROBLEMS,
     **_SHOW_PROBLEMS,
-    403: "The key lacks the permission write:transactions",
     422: "A value is not valid",
 }
 _EXAMPLE = {
@@ -80,11 +76,8 @@ def document() -> bytes:
         {
             "openapi": "3.1.0",
             "info": {"title": title, "version": "1", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
-            "paths": _paths(),
-            "components": {
-                "schemas": schemas,
-                "securitySchemes": {"apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}},
-            },
+            "paths": secured(_paths()),
+            "components": {"schemas": schemas, "securitySchemes": SCHEMES},
         }
     )
 
@@ -108,7 +101,6 @@ def _score() -> dict[str, Any]:
     return {
         "operationId": "scorePurchase",
         "summary": "Decide one purchase. The same transaction id gives the same answer again.",
-        "security": [{"apiKey": []}],
         "parameters": [_KEY],
         "requestBody": {"required": True, "content": body},
         "responses": _answers("The decision, durably stored", "Answer", _SCORE_PROBLEMS),
@@ -119,7 +111,6 @@ def _show() -> dict[str, Any]:
     return {
         "operationId": "showDecision",
         "summary": "One decision: its answer as it left, and what it turned out to be.",
-        "security": [{"apiKey": []}],
         "parameters": [_DECISION],
         "responses": _answers("The decision", "DecisionOut", _SHOW_PROBLEMS),
     }
@@ -129,7 +120,6 @@ def _tell() -> dict[str, Any]:
     return {
         "operationId": "tellOutcome",
         "summary": "What a decision turned out to be. Corrections are added; told again, nothing changes.",
-        "security": [{"apiKey": []}],
         "parameters": [_DECISION],
         "requestBody": {"required": True, "content": _json("OutcomeRequest")},
         "responses": _answers("How the decision stands now", "StandingOut", _TELL_PROBLEMS),

@@ -196,7 +196,7 @@ class ApiKeys:
 
     def _made(self, new: NewKey, now: int) -> tuple[str, str, dict[str, object]]:
         unknown = sorted(new.permissions - set(PERMISSIONS))
-        if unknown or not new.permissions:
+        if unknown:
             raise InvalidInput(f"permissions {unknown}: give some of {', '.join(PERMISSIONS)}", field="permissions")
         key_id = "".join(secrets.choice(_ALPHABET) for _ in range(12))
         secret, kind = secrets.token_urlsafe(32), self._kind(new.tenant_id)

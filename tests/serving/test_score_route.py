@@ -126,9 +126,9 @@ def test_without_a_valid_key_nobody_is_told_why(client: Client, key: str | None)
     assert problem.pop("request_id")
     assert problem == {
         "type": "urn:fradect:problem:unauthorised",
-        "title": "No valid API key",
+        "title": "No valid key or token",
         "status": 401,
-        "detail": "send a valid key as X-API-Key",
+        "detail": "send one valid key as X-API-Key, or one valid token as Authorization: Bearer",
     }
 
 
