@@ -17,6 +17,7 @@ from fradect.modules.declaration import Module
 from fradect.policy import RuleEffects
 from fradect.rulebook import CatchAll, Problem, Rule, Rulebook, examine, read, vocabulary
 from fradect.rulebook.inputs import Reading, lean
+from fradect.rulebook.screen import Screen
 from fradect.types import Action, Event, Value, Vector
 from fradect.words import Words
 
@@ -58,11 +59,12 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Unable:
-    """Rules that could not run, and the floor that follows."""
+    """Rules that could not run, the floor that follows, and what is found where nothing hits."""
 
     ids: tuple[str, ...]
     known: frozenset[str]
     caution: Action
+    alone: Findings
 
 
 _MOST_GAPS = 1_000
@@ -83,26 +85,33 @@ class Rules:
         options: Any = {"loader": {"type": "static", "content": {"rules": lean(rulebook, {r.id for r in applicable})}}}
         self._engine = zen.ZenEngine(options)
         self.reading = Reading(frozenset().union(*(rule.needs for rule in applicable)), known, contract, words)
+        self._works = not self._ask({"event": {}, "signal": {}})[1]
+        self._screen = Screen(conditions for _, conditions in self.conditions)
         self._words = words
-        self._gaps: dict[tuple[str, ...], _Unable] = {(): _Unable((), frozenset(), Action.APPROVE)}
+        self._gaps: dict[tuple[str, ...], _Unable] = {}
         self.reads_signals = self.reading.reads_signals
 
     def find(self, event: Event, vector: Vector, signals: Mapping[str, Value] = NO_SIGNALS) -> Findings:
         """Total: whatever goes wrong in the engine is an answer too, and a cautious one."""
         context, missing = self.reading.of(event, vector, signals)
         unable = self._unable(missing)
-        try:
-            found, silent = self._answers(self._engine.evaluate("rules", context)["result"])
-        except Exception:  # noqa: BLE001  zen raises bare exceptions; a broken engine means REVIEW, not an error
-            found, silent = frozenset(), self._catch_alls
+        if self._works and self._screen.is_quiet(context):
+            return unable.alone
+        found, silent = self._ask(context)
         hits: tuple[Hit, ...] = ()
         if len(found) > len(self._always):
             there = [rule for rule in self._rules if rule.id in found and rule.id not in unable.known]
             hits = tuple(self._hit(rule, event, vector, signals) for rule in there)
         if not silent:
-            return Findings(hits, unable.ids, (), unable.caution)
+            return Findings(hits, unable.ids, (), unable.caution) if hits else unable.alone
         caution = max(unable.caution, *(catch_all.cautious for catch_all in silent))
         return Findings(hits, unable.ids, tuple(catch_all.table for catch_all in silent), caution)
+
+    def _ask(self, context: dict[str, Any]) -> tuple[frozenset[str], tuple[CatchAll, ...]]:
+        try:
+            return self._answers(self._engine.evaluate("rules", context)["result"])
+        except Exception:  # noqa: BLE001  zen raises bare exceptions; a broken engine means REVIEW, not an error
+            return frozenset(), self._catch_alls
 
     def _answers(self, result: Mapping[str, Any]) -> tuple[frozenset[str], tuple[CatchAll, ...]]:
         """Ids of the rows that hit, and the catch-alls of tables that did not answer."""
@@ -116,7 +125,8 @@ class Rules:
         if unable is None:
             rules = [rule for rule in self._as_written if not rule.needs.isdisjoint(missing)]
             ids = tuple(rule.id for rule in rules)
-            unable = _Unable(ids, frozenset(ids), max((Action.APPROVE, *(rule.cautious for rule in rules))))
+            caution = max((Action.APPROVE, *(rule.cautious for rule in rules)))
+            unable = _Unable(ids, frozenset(ids), caution, Findings((), ids, (), caution))
             if len(self._gaps) < _MOST_GAPS:
                 self._gaps[missing] = unable
         return unable
