@@ -5,9 +5,9 @@ end of the state's file; an event that was decided while the state was away neve
 up may be stored after all. Several processes may do this on one state at the same time.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
 from typing import NamedTuple, Protocol
 
 from fradect.types import SECOND, Event
@@ -17,8 +17,6 @@ GRACE = 60 * SECOND
 
 REMEMBERED = 3_600 * SECOND
 """For so long what was given up is looked for again."""
-
-_AT_ONCE = 1_000
 
 
 class Waiting(NamedTuple):
@@ -84,8 +82,8 @@ class Stored(Protocol):
         """Those that are stored under a number."""
         ...
 
-    def events_after(self, tenant_id: str, module: str, seq: int) -> Iterator[tuple[int, Event]]:
-        """Those with a higher number, in order of numbers."""
+    def numbers_after(self, tenant_id: str, module: str, seq: int) -> Iterator[Sequence[tuple[int, str]]]:
+        """Number and id of each that has a higher number, some at a time."""
         ...
 
     def unplaced(self, tenant_id: str, module: str) -> list[Event]: ...
@@ -126,23 +124,50 @@ class Reconciler:
     def _compare(self, tenant_id: str, module: str, grace: int) -> Repaired:
         scope = (tenant_id, module)
         placed = self._place(scope)
+        confirmed = self._state.confirmed(*scope)
         waiting = self._state.unconfirmed(*scope)
-        undecided = self._undecided(scope, waiting)
+        unseen = {one.event_id for one in waiting if not one.kind}
+        applied, last = self._meet(scope, confirmed, unseen)
+        undecided = self._undecided(scope, waiting, unseen)
         late = self._state.now() - grace
-        gone = [one for one in undecided if one.since <= late]
-        self._withdraw(scope, gone)
-        applied = self._revive(scope)
+        gone = {one.seq: one for one in undecided if one.since <= late}
+        self._withdraw(scope, list(gone.values()))
+        applied += self._revive(scope)
         pending = [one.seq for one in undecided if one.since > late]
-        left = [one for one in waiting if one not in gone]
-        applied += self._confirm(scope, left, min(pending, default=None))
-        return Repaired(len(gone), applied, placed, len(undecided) - len(gone))
+        left = [one.seq for one in waiting if one.seq not in gone]
+        self._confirm(scope, left, _ends(confirmed, last, left, min(pending, default=None)))
+        return Repaired(len(gone), applied, placed, len(pending))
 
-    def _undecided(self, scope: tuple[str, str], waiting: Sequence[Waiting]) -> list[Waiting]:
-        events = [one.event_id for one in waiting if not one.kind]
+    def _meet(self, scope: tuple[str, str], confirmed: int, unseen: set[str]) -> tuple[int, int]:
+        """What is stored and has not arrived arrives now, and who is found stored is `unseen` no more. How many
+        had not arrived, and the highest number."""
+        applied, last = 0, confirmed
+        for page in self._stored.numbers_after(*scope, confirmed):
+            last = max(last, page[-1][0])
+            there = {event_id for _, event_id in page}
+            strange = there - unseen
+            unseen -= there
+            if strange:
+                applied += self._apply(scope, list(strange))
+        return applied, last
+
+    def _apply(self, scope: tuple[str, str], event_ids: Sequence[str]) -> int:
+        missing = set(event_ids) - self._state.known(*scope, event_ids)
+        found = self._stored.find(*scope, list(missing)) if missing else {}
+        for stored in sorted(found.values(), key=lambda one: one.seq):
+            self._state.apply(stored.event, stored.seq)
+        return len(found)
+
+    def _undecided(self, scope: tuple[str, str], waiting: Sequence[Waiting], unseen: set[str]) -> list[Waiting]:
+        """Who is not stored; those apart that are `unseen`, an event may be without a number."""
+        events = unseen - self._stored.decided(*scope, list(unseen)) if unseen else unseen
         about = [one.event_id for one in waiting if one.kind]
-        stored = {(event_id, "") for event_id in self._stored.decided(*scope, events)}
-        stored |= self._stored.told(*scope, about) if about else set()
-        return [one for one in waiting if (one.event_id, one.kind) not in stored]
+        told = self._stored.told(*scope, about) if about else set()
+        if not events and not about:
+            return []
+        return [
+            one for one in waiting if ((one.event_id, one.kind) not in told if one.kind else one.event_id in events)
+        ]
 
     def _place(self, scope: tuple[str, str]) -> int:
         """Events that were decided without the live state take their numbers now."""
@@ -173,22 +198,16 @@ class Reconciler:
             del given_up[event_id]
         return len(found)
 
-    def _confirm(self, scope: tuple[str, str], waiting: Sequence[Waiting], pending: int | None) -> int:
-        """Up to the first that is pending, once all that is stored up to there has arrived; how many had not."""
-        confirmed = self._state.confirmed(*scope)
-        stored: Iterable[tuple[int, Event]] = self._stored.events_after(*scope, confirmed)
-        if pending is not None:
-            stored = takewhile(lambda one: one[0] < pending, stored)
-        here = {one.event_id for one in waiting if not one.kind}
-        applied, last = 0, max((one.seq for one in waiting), default=confirmed)
-        coming = iter(stored)
-        while page := list(islice(coming, _AT_ONCE)):
-            last = max(last, page[-1][0])
-            missing = {event.event_id: (event, seq) for seq, event in page if event.event_id not in here}
-            for event_id in missing.keys() - self._state.known(*scope, list(missing)):
-                self._state.apply(*missing[event_id])
-                applied += 1
-        last = last if pending is None else pending - 1
-        if last > confirmed:
-            self._state.confirm_exactly(*scope, last, sum(one.seq <= last for one in waiting))
-        return applied
+    def _confirm(self, scope: tuple[str, str], waiting: Sequence[int], ends: Iterable[int]) -> None:
+        """Up to the first of the ends before which nobody came or went meanwhile."""
+        for end in ends:
+            if self._state.confirm_exactly(*scope, end, bisect_right(waiting, end)):
+                return
+
+
+def _ends(confirmed: int, last: int, waiting: Sequence[int], pending: int | None) -> Iterator[int]:
+    """Up to where all that is stored has arrived, and the other way about: best to the last number that is stored, but
+    more may have arrived since one looked who waits."""
+    highest = waiting[-1] if waiting else confirmed
+    ends = [max(last, highest), highest] if pending is None else [pending - 1]
+    return (end for end in dict.fromkeys(ends) if end > confirmed)

@@ -37,6 +37,7 @@ from fradect.adapters.state_redis_calls import (
     seen_of,
     shape_of,
     unpack_waiting,
+    waiting_of,
 )
 from fradect.adapters.state_redis_care import RedisCare
 from fradect.adapters.state_wire import Bytes
@@ -308,10 +309,15 @@ class RedisState:
         self._link.checked(self._link.run(scripts.WITHDRAW, keys, [*scope.guard, seq, *widths]), scope)
 
     def _waiting(self, scope: RedisScope) -> list[Waiting]:
-        with self._link.trouble():
-            rows = self._link.client.zrange(scope.waiting, 0, -1, withscores=True)
-        unpacked = [(int(seq), *unpack_waiting(member)) for member, seq in rows]
-        return [Waiting(seq, event_id, since, kind) for seq, since, kind, event_id, _ in unpacked]
+        """Some at a time: others want this thread's turn and the server's."""
+        waiting: list[Waiting] = []
+        after = "-inf"
+        while True:
+            found = self._link.ask(("ZRANGEBYSCORE", scope.waiting, after, "+inf", "WITHSCORES", "LIMIT", 0, _AT_ONCE))
+            waiting += waiting_of(found)
+            if len(found) < 2 * _AT_ONCE:
+                return waiting
+            after = f"({waiting[-1].seq}"
 
     def _confirm(self, scope: RedisScope, seq: int, waiting: int | str) -> bool:
         answer = self._link.run(scripts.CONFIRM, [scope.hash, scope.waiting], [*scope.guard, seq, waiting])

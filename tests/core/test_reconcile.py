@@ -15,7 +15,7 @@ from fradect.adapters.tables import outcomes, stream_events
 from fradect.features.held import Learnt
 from fradect.features.layout import layout_of
 from fradect.modules import contract_of, module_of
-from fradect.reconcile import Reconciler, Repaired
+from fradect.reconcile import Reconciler, Repaired, Waiting
 from fradect.types import Event
 from tests.factories_decision import NOON, purchase, record
 
@@ -51,11 +51,14 @@ class House:
         self.ledger.commit(record(event_id, seq=seq))
         return seq
 
-    def stream(self, event: Event, seq: int) -> None:
-        row = {"tenant_id": "demo", "module": "ecommerce", "event_id": event.event_id, "seq": seq}
-        row |= {"event_time": event.event_time, "observed_at": NOON, "fields": b"{}", "origin": "", "compacted": False}
+    def stream(self, *numbered: tuple[Event, int]) -> None:
+        whose = {"tenant_id": "demo", "module": "ecommerce", "fields": b"{}", "origin": "", "compacted": False}
+        rows = [
+            {"event_id": event.event_id, "seq": seq, "event_time": event.event_time, "observed_at": NOON} | whose
+            for event, seq in numbered
+        ]
         with self.shared.begin() as connection:
-            connection.execute(sa.insert(stream_events), row)
+            connection.execute(sa.insert(stream_events), rows)
 
     def tell(self, event_id: str, number: int) -> None:
         row = {"tenant_id": "demo", "module": "ecommerce", "event_id": event_id, "kind": "fraud", "value": True}
@@ -186,10 +189,10 @@ def test_events_of_a_stream_are_stored_too(house: House) -> None:
     [seq] = house.state.apply_many([event])
     assert not house.meanwhile()
     assert house.state.confirmed(*SCOPE) == 0, "not stored yet"
-    house.stream(event, seq)
+    house.stream((event, seq))
     assert not house.strict.meanwhile(*SCOPE)
     assert house.state.confirmed(*SCOPE) == 1
-    house.stream(purchase("b"), 7)  # its arrival was lost
+    house.stream((purchase("b"), 7))  # its arrival was lost
     assert house.meanwhile() == Repaired(applied=1)
     assert house.state.confirmed(*SCOPE) == house.state.mark(*SCOPE).last_seq == 7
 
@@ -216,6 +219,40 @@ def test_an_event_is_missed_although_an_outcome_of_it_waits(house: House) -> Non
     assert house.meanwhile() == Repaired(applied=1)
     assert house.arrived() == {"a"}
     assert house.state.confirmed(*SCOPE) == 2
+
+
+def test_who_arrives_meanwhile_keeps_nobody_else_from_being_confirmed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.decide("a")
+    look = house.state.unconfirmed
+
+    def then_another(tenant_id: str, module: str) -> list[Waiting]:
+        waiting = look(tenant_id, module)
+        house.decide("b")
+        return waiting
+
+    monkeypatch.setattr(house.state, "unconfirmed", then_another)
+    assert not house.meanwhile()
+    assert house.state.confirmed(*SCOPE) == 1
+    monkeypatch.undo()
+    assert not house.meanwhile()
+    assert house.state.confirmed(*SCOPE) == 2
+
+
+def test_more_than_are_looked_at_in_one_go_are_all_compared(house: House) -> None:
+    events = [purchase(f"e{i}") for i in range(1, 1_301)]
+    house.state.apply_many(events)
+    in_flight, withdrawn = 1_200, 700
+    house.stream(*[(event, seq) for seq, event in enumerate(events, 1) if seq != in_flight])
+    house.state.withdraw(events[withdrawn - 1])
+    assert house.meanwhile() == Repaired(applied=1)
+    assert house.state.confirmed(*SCOPE) == in_flight - 1
+    assert [one.seq for one in house.state.unconfirmed(*SCOPE)] == list(range(in_flight, 1_301))
+    assert house.state.known(*SCOPE, [f"e{withdrawn}"])
+    house.stream((events[in_flight - 1], in_flight))
+    assert not house.meanwhile()
+    assert house.state.confirmed(*SCOPE) == 1_300
 
 
 def test_two_processes_that_compare_at_once_do_no_harm(house: House) -> None:
