@@ -62,15 +62,18 @@ class Quotas:
 class _Window:
     """One subject's window. `own` is written by `admit` alone, `told` and `others` by `share` alone."""
 
-    __slots__ = ("before", "end", "most", "others", "own", "previous", "quota", "start", "told")
+    __slots__ = ("before", "end", "most", "others", "own", "policy", "previous", "quota", "start", "told")
 
-    def __init__(self, quota: Quota, most: int, now: float, last: "_Window | None") -> None:
-        self.quota, self.most = quota, most
+    def __init__(self, quota: Quota, policy: tuple[bytes, bytes], most: int, now: float) -> None:
+        self.quota, self.policy, self.most = quota, policy, most
         self.start = now - now % quota.seconds
         self.end = self.start + quota.seconds
         self.own = self.told = self.others = self.before = 0
         self.previous: _Window | None = None
-        if last is not None and last.end == self.start:
+
+    def follow(self, last: "_Window") -> None:
+        """What was asked in the window right before this one counts as well."""
+        if last.end == self.start:
             last.previous = None
             self.previous, self.before = last, last.own + last.others
 
@@ -86,10 +89,11 @@ class _Window:
 
 
 class _Subjects:
-    """The windows of all keys, or of all tenants."""
+    """The windows of all keys, or of all tenants. `beside`: the policy that is told of with theirs."""
 
-    def __init__(self, kind: str, quota: Quota | None, quotas: Mapping[str, Quota]) -> None:
+    def __init__(self, kind: str, quota: Quota | None, quotas: Mapping[str, Quota], beside: bytes = b"") -> None:
         self.kind = kind
+        self._beside = beside
         self.windows: dict[str, _Window] = {}
         self.workers = 1
         self._quota, self._quotas = quota, quotas
@@ -102,8 +106,12 @@ class _Subjects:
         quota = self._quotas.get(subject, self._quota)
         if quota is None:
             return None
-        window = self.windows[subject] = _Window(quota, max(1, quota.most // self.workers), now, window)
-        return window
+        policy = (b"ratelimit-policy", self._beside + _policy(self.kind, quota))
+        current = _Window(quota, policy, max(1, quota.most // self.workers), now)
+        if window is not None:
+            current.follow(window)
+        self.windows[subject] = current
+        return current
 
     def divide(self, workers: int) -> None:
         """So many go by a share each from now on, and by what they count themselves."""
@@ -134,7 +142,8 @@ class Limits:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._keys = _Subjects("key", quotas.key, {})
-        self._tenants = _Subjects("tenant", quotas.tenant, quotas.tenants)
+        beside = b"" if quotas.key is None else _policy("key", quotas.key) + b", "
+        self._tenants = _Subjects("tenant", quotas.tenant, quotas.tenants, beside)
         self._counts, self._workers, self._now = counts, workers, now
         self._heard = now()
         self._fair, self._fair_until = math.inf, 0.0
@@ -149,12 +158,11 @@ class Limits:
             return self._one("key", key, now)
         of_key, of_tenant = key.left(now), tenant.left(now)
         kind, window, left = ("key", key, of_key) if of_key <= of_tenant else ("tenant", tenant, of_tenant)
-        policy = (b"ratelimit-policy", b"%b, %b" % (_policy("key", key.quota), _policy("tenant", tenant.quota)))
         if left < 1:
-            raise _limited(kind, window, now, policy)
+            raise _limited(kind, window, now, tenant.policy)
         key.own += 1
         tenant.own += 1
-        return [policy, (b"ratelimit", _rest(kind, left - 1, window, now))]
+        return [tenant.policy, _rest(kind, left - 1, window, now)]
 
     def crowds(self, tenant_id: str) -> bool:
         """Whether the tenant asks for more than its equal share while others ask too."""
@@ -209,22 +217,22 @@ class Limits:
 
     @staticmethod
     def _one(kind: str, window: _Window, now: float) -> Headers:
-        policy, left = (b"ratelimit-policy", _policy(kind, window.quota)), window.left(now)
+        left = window.left(now)
         if left < 1:
-            raise _limited(kind, window, now, policy)
+            raise _limited(kind, window, now, window.policy)
         window.own += 1
-        return [policy, (b"ratelimit", _rest(kind, left - 1, window, now))]
+        return [window.policy, _rest(kind, left - 1, window, now)]
 
 
 def _policy(kind: str, quota: Quota) -> bytes:
     return b'"%b";q=%d;w=%d' % (kind.encode(), quota.most, quota.seconds)
 
 
-def _rest(kind: str, left: int, window: _Window, now: float) -> bytes:
-    return b'"%b";r=%d;t=%d' % (kind.encode(), left, math.ceil(window.end - now))
+def _rest(kind: str, left: int, window: _Window, now: float) -> tuple[bytes, bytes]:
+    return b"ratelimit", b'"%b";r=%d;t=%d' % (kind.encode(), left, math.ceil(window.end - now))
 
 
 def _limited(kind: str, window: _Window, now: float, policy: tuple[bytes, bytes]) -> RateLimited:
     quota, seconds = window.quota, window.wait(now)
     message = f"{quota.most} requests in {quota.seconds} s is what this {kind} may ask: ask again in {seconds} s"
-    return RateLimited(message, seconds, [policy, (b"ratelimit", _rest(kind, 0, window, now))])
+    return RateLimited(message, seconds, [policy, _rest(kind, 0, window, now)])

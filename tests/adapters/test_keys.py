@@ -131,7 +131,7 @@ def test_a_key_ends_on_time_without_a_look_at_the_table(engine: sa.Engine, tmp_p
 def test_rotation_leaves_both_valid_for_the_overlap_alone(engine: sa.Engine, tmp_path: Path) -> None:
     now = [1]
     keys = ApiKeys(engine, tmp_path / "keys", now=lambda: now[0])
-    old = keys.make(NewKey("demo", ROLES["analyst"], "shop", "ada", 1_000), 1)
+    old = keys.make(NewKey("demo", ROLES["analyst"], "shop", "ada", 1_000), 0)
     new = keys.rotate(old[9:21], 50, "bob")
     assert keys.find(old) is not None
     assert keys.find(new) is not None
