@@ -80,7 +80,10 @@ def test_the_findings_are_those_of_the_engine(data: st.DataObject) -> None:
     row = [0.0] * len(CONTRACT.names)
     for place in data.draw(st.lists(st.integers(0, len(row) - 1), max_size=8)):
         row[place] = data.draw(values)
-    fields: dict[str, Any] = {"payment_method": data.draw(st.sampled_from(["card", "cod", None, 3])), "channel": "call_centre"}
+    fields: dict[str, Any] = {
+        "payment_method": data.draw(st.sampled_from(["card", "cod", None, 3])),
+        "channel": "call_centre",
+    }
     event = purchase(at=NOON + data.draw(st.integers(0, 23)) * HOUR, **fields)
     signals = {name: data.draw(flags) for name in ("deny_ip", "allow_card")} if data.draw(st.booleans()) else {}
     asked = Rules(BOOK, CONTRACT, MODULE, WORDS)
