@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 POINTS = ("before-insert", "before-commit", "after-commit", "mid-response")
 POINTS += ("relay-handing-on", "relay-leased", "relay-sent")  # of webhooks: fradect/adapters/webhook_queue.py
+POINTS += ("batch-decided", "batch-committed")  # a chunk of a batch: fradect/adapters/batch_leases.py
 
 
 def armed(asked: str) -> Callable[[str], None]:

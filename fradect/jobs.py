@@ -24,7 +24,7 @@ LEASE = 30 * SECOND
 
 
 class JobState(StrEnum):
-    """A job that failed could not be read; what of it was decided stays decided, as it does of one that is cancelled."""
+    """Failed: it could not be read. What was decided of it stays decided, as it does of one that is cancelled."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -157,7 +157,7 @@ class Upload:
     id: str
     tenant_id: str
     format: Format
-    bytes: int
+    size: int
     rows: int
     created_at: int
     key: bytes = field(repr=False)
@@ -181,7 +181,6 @@ class Leased:
     created_at: int
     upload: Upload | None
     items: bytes | None = field(default=None, repr=False)
-    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ batch_uploads = sa.Table(
     sa.Index("batch_uploads_tenant", "tenant_id", "id"),
 )
 
-# What is to be decided: an upload, or `items`, sealed lines of JSON. `position`: where the next row begins in it; `taken`
-# rows are done, their results in so many `chunks`. Whoever works on it is its `owner` until `lease_until`; each lease has
-# a `fence` of its own, and only the last one's holder writes.
+# What is to be decided: an upload, or `items`, sealed lines of JSON. `position`: where the next row begins in it;
+# `taken` rows are done, their results in so many `chunks`. Whoever works on it is its `owner` until `lease_until`; each
+# lease has a `fence` of its own, and only the last one's holder writes.
 batch_jobs = sa.Table(
     "batch_jobs",
     SHARED,
