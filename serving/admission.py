@@ -45,6 +45,14 @@ class Admission:
         self._is_full = True
         return False
 
+    def is_tight(self) -> bool:
+        """Whether what is left is for those alone who do not crowd."""
+        return self._in_flight * 4 >= self.limit * 3
+
+    def turned_away(self) -> None:
+        """Somebody was who crowds: to what is learnt it is as if there had been no room."""
+        self._is_full = True
+
     def check(self) -> None:
         """Overloaded when there is no room."""
         if not self.has_room():

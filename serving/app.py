@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fradect.crash import crash_point, is_armed
 from fradect.errors import FradectError, NotFound, Unavailable
-from serving.admission import Admission, Overloaded
+from serving.admission import Overloaded
 from serving.auth import Endpoint, limits_of
 from serving.decisions import DecisionRoutes
 from serving.metrics import Metrics
@@ -54,32 +54,39 @@ def create(wired: Wired) -> ASGIApp:
     check(app.routes)
     score = answering.of(wired.guard.of("POST", SCORE, routes.score))
     scoring = {SCORE.format(module=module): (module, score) for module in READERS}
-    return _Straight(app, scoring, wired.admission, wired.metrics)
+    return _Straight(app, scoring, wired)
 
 
 class _Straight:
     """Decisions go past middleware and router, which cost as much as a judgement and add nothing to them."""
 
-    def __init__(
-        self, app: ASGIApp, endpoints: Mapping[str, tuple[str, Endpoint]], admission: Admission, metrics: Metrics
-    ) -> None:
+    def __init__(self, app: ASGIApp, endpoints: Mapping[str, tuple[str, Endpoint]], wired: Wired) -> None:
         self._app = app
         self._endpoints = endpoints
-        self._admission = admission
-        self._metrics = metrics
+        self._admission, self._guard, self._metrics = wired.admission, wired.guard, wired.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._endpoints.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if found is None:
             await self._app(scope, receive, send)
             return
-        if not self._admission.has_room():
+        if self._is_too_much(scope):
             await self._refuse(send)
             return
         module, endpoint = found
         scope["path_params"] = {"module": module}
         response = await endpoint(Request(scope, receive, send))
         await response(scope, receive, send)
+
+    def _is_too_much(self, scope: Scope) -> bool:
+        """The last quarter of the room is for tenants that have not more than their share of the rest already."""
+        admission = self._admission
+        if not admission.has_room():
+            return True
+        if admission.is_tight() and self._guard.crowds(scope["headers"]):
+            admission.turned_away()
+            return True
+        return False
 
     async def _refuse(self, send: Send) -> None:
         """The cheaper this is, the more is left for those that are decided."""

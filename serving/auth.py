@@ -49,6 +49,13 @@ class Guard:
 
         return guarded
 
+    def crowds(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Whether they are of a tenant that asks for more than its share while others ask too."""
+        try:
+            return self._limits.crowds(self._caller(headers).tenant_id)
+        except Unauthorised:
+            return False  # the guard says so
+
     def _caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """Unauthorised unless there is one key, or one token, and it is valid."""
         given = [header for header in headers if header[0] in _CREDENTIALS]
