@@ -7,9 +7,11 @@ import ipaddress
 import math
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache, partial
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -33,9 +35,9 @@ PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX
 TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW XK"""
 COUNTRIES = frozenset(_COUNTRIES.split())
 
-_PLAIN = re.compile(r"[!-~](?:[ -~]*[!-~])?")  # nothing to normalise, as in most texts
+# Nothing to normalise and too few digits for a card number, as in most texts.
+_PLAIN = re.compile(r"(?! )[ -/:-~]*+(?:[0-9][ -/:-~]*+){0,12}+(?<! )")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SPACES = re.compile(r"\s+")
 _DIGITS = re.compile(r"\D+")
 _E164 = re.compile(r"\+[\d ()-]*")
 
@@ -50,6 +52,9 @@ _HEXADECIMAL = re.compile(
     r"|[0-9a-f]{24}|[0-9a-f]{16}))(?![0-9a-z])",
     re.IGNORECASE,
 )
+
+_BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}")
 
 _DOMAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LONGEST_DOMAIN = 253
@@ -75,9 +80,21 @@ class Clock(NamedTuple):
 
 def clean(field: Field, value: str) -> str:
     """Text of a field of a textual type, as it is stored; blank text comes back empty, which means missing."""
-    text = clean_text(value, is_phone=field.name in PHONES)
+    return law_of(field)(value)
+
+
+def law_of(field: Field) -> Callable[[str], str]:
+    """`clean` for this field, for who has many values of it."""
+    plain = partial(clean_text, is_phone=True) if field.name in PHONES else clean_text
     law = _LAWS.get(field.type)
-    return law(text) if law is not None and text else text
+    if law is None:
+        return plain
+
+    def canonical(value: str) -> str:
+        text = plain(value)
+        return law(text) if text else text
+
+    return canonical
 
 
 def clean_text(value: str, *, is_phone: bool = False, may_be_number: bool = False) -> str:
@@ -86,7 +103,9 @@ def clean_text(value: str, *, is_phone: bool = False, may_be_number: bool = Fals
     A phone number written as `+` and at most 15 digits is not taken for a card number; with `may_be_number`
     nothing is.
     """
-    text = value if _PLAIN.fullmatch(value) else _normal(value)
+    if len(value) <= MAX_TEXT and _PLAIN.fullmatch(value):
+        return value
+    text = _normal(value)
     if len(text) > MAX_TEXT:
         raise Fault(Reason.TOO_LONG, f"the limit is {MAX_TEXT} characters")
     if holds_card_number(text) and not (may_be_number or (is_phone and _is_e164(text))):
@@ -118,16 +137,21 @@ def clean_country(text: str) -> str:
 
 def clean_ip(text: str) -> str:
     """The shortest spelling of an IPv4 or IPv6 address."""
+    if _IPV4.fullmatch(text):
+        return text
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
         raise Fault(Reason.IP, "write it like 192.0.2.1 or 2001:db8::1") from None
 
 
+@lru_cache(maxsize=1024)
 def clean_domain(text: str) -> str:
     """Small letters, names of other alphabets as they are looked up (xn--...), no dot at the end."""
+    domain = text.lower().removesuffix(".")
     try:
-        domain = text.lower().removesuffix(".").encode("idna").decode().lower()
+        if not domain.isascii():
+            domain = domain.encode("idna").decode().lower()
     except UnicodeError:
         domain = ""
     if len(domain) > _LONGEST_DOMAIN or not _DOMAIN.fullmatch(domain):
@@ -170,11 +194,15 @@ def clean_label(value: str | bool | int | float) -> bool:
 
 def to_micros(value: str | int | float | date, clock: Clock) -> int:
     """Microseconds since 1970 UTC. A local time that happened twice is the first; one that never was, a Fault."""
-    if isinstance(value, bool):
+    moment: date
+    if isinstance(value, str):
+        moment = _parse(value, clock.format)
+    elif isinstance(value, bool):
         raise Fault(Reason.TIME, "give a time")
-    if isinstance(value, int | float):
+    elif isinstance(value, int | float):
         return _from_number(value, clock.unit)
-    moment = _parse(value, clock.format) if isinstance(value, str) else value
+    else:
+        moment = value
     if not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day)  # noqa: DTZ001  its zone comes next
     try:
@@ -197,7 +225,7 @@ def personal_key(field: str, text: str) -> str:
     """What two spellings of the same personal value have in common; tokens are made of it."""
     if field in PHONES:
         return _DIGITS.sub("", unicodedata.normalize("NFKC", text))
-    return _SPACES.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
+    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def holds_card_number(text: str) -> bool:
@@ -281,7 +309,7 @@ def _localised(moment: datetime, zone: ZoneInfo) -> datetime:
 
 
 PHONES = frozenset({"phone"})
-_LAWS = {
+_LAWS: Mapping[FieldType, Callable[[str], str]] = {
     FieldType.CURRENCY: clean_currency,
     FieldType.COUNTRY: clean_country,
     FieldType.IP: clean_ip,

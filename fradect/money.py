@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Rounded
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -36,6 +36,7 @@ EXPONENTS: Mapping[str, int] = MappingProxyType(
 
 # Below 2**53, so that a minor amount is exact in a float too, and 15 digits, which a double always keeps.
 MAX_MINOR = 10**15 - 1
+_EXACT = Context(prec=60, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Rounded])
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
@@ -71,18 +72,15 @@ def to_minor(amount: Decimal | int | float | str, exponent: int) -> int:
     number = decimal_of(amount)
     if number < 0:
         raise Fault(Reason.NEGATIVE, "refunds are outcomes, not amounts below zero")
-    _, digits, tail = number.as_tuple()
     if number and number.adjusted() > 20:
         raise Fault(Reason.TOO_LARGE, f"the limit is {MAX_MINOR} minor units")
-    if len(digits) > 60:
-        raise Fault(Reason.DECIMALS, "write no more digits than the amount needs")
-    shift = int(tail) + exponent
-    whole = int("".join(map(str, digits)))
-    if shift < 0:
-        whole, rest = divmod(whole, 10 ** min(-shift, 400))
-        if rest:
-            raise Fault(Reason.DECIMALS, f"round to {exponent} decimals where the amount is made")
-    minor: int = whole * 10 ** max(shift, 0)
+    try:
+        scaled = _EXACT.scaleb(number, exponent)
+    except Rounded:
+        raise Fault(Reason.DECIMALS, "write no more digits than the amount needs") from None
+    minor = int(scaled)
+    if minor != scaled:
+        raise Fault(Reason.DECIMALS, f"round to {exponent} decimals where the amount is made")
     if minor > MAX_MINOR:
         raise Fault(Reason.TOO_LARGE, f"the limit is {MAX_MINOR} minor units")
     return minor

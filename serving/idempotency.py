@@ -9,17 +9,17 @@ from starlette.requests import Request
 
 from serving.problems import InvalidKey, StillRunning
 
-_VISIBLE = re.compile(r"[!-~]{1,255}")
+_VISIBLE = re.compile(rb"[!-~]{1,255}")
 
 
 def key_of(request: Request) -> str | None:
     """SHA-256, in hexadecimal, of the key; None without one. InvalidKey unless it is 1 to 255 visible characters."""
-    keys = request.headers.getlist("idempotency-key")
+    keys = [value for name, value in request.scope["headers"] if name == b"idempotency-key"]
     if not keys:
         return None
     if len(keys) > 1 or not _VISIBLE.fullmatch(keys[0]):
         raise InvalidKey("Idempotency-Key: send one, of 1 to 255 visible ASCII characters, or none")
-    return hashlib.sha256(keys[0].encode()).hexdigest()
+    return hashlib.sha256(keys[0]).hexdigest()
 
 
 class Running:

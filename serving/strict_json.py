@@ -6,11 +6,14 @@ from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
+import msgspec
+
 from fradect.errors import InvalidInput
 from serving.problems import Malformed
 
 MAX_DEPTH = 16
 _MAX_DIGITS = 40
+_MAX_PLAIN = 18  # digits of a whole number that is read as int
 # A string that does not end takes all that is left, so that no text is looked through twice.
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+\\?(?:"|\Z)', re.DOTALL)
 
@@ -18,6 +21,30 @@ _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+\\?(?:"|\Z)', re.DOTALL)
 def read(body: bytes) -> Any:
     """The value. Whole numbers are int, others Decimal (and a negative zero too). Malformed, or InvalidInput for
     a number that is none."""
+    try:
+        return read_plainly(body)
+    except (InDoubt, InvalidInput, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return read_carefully(body)
+
+
+class InDoubt(Exception):
+    """Whether the body is strict cannot be told from what was read of it."""
+
+
+def read_plainly(body: bytes) -> Any:
+    """As `read_carefully` reads it, several times faster; any error means only that the other has the word.
+
+    The decoder takes the last of two equal names. Before every name's colon stands a quotation mark, and in texts
+    such pairs may stand besides: where there are as many of them as names were read, no name was dropped.
+    """
+    value = _decoder.decode(body)
+    if not isinstance(value, dict) or _names(value, MAX_DEPTH) != body.translate(None, b" \t\n\r").count(b'":'):
+        raise InDoubt
+    return value
+
+
+def read_carefully(body: bytes) -> Any:
+    """What `read` promises, and what is wrong where something is."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -29,6 +56,20 @@ def read(body: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         raise Malformed(f"{error.msg}, line {error.lineno} column {error.colno}") from error
+
+
+def _names(members: dict[str, Any], room: int) -> int:
+    """How many stand in it and below. InDoubt: too deep, a list, a whole number that may have lost its sign."""
+    if not room:
+        raise InDoubt
+    found = len(members)
+    for value in members.values():
+        kind = type(value)
+        if kind is dict:
+            found += _names(value, room - 1)
+        elif kind is list or (kind is int and not 0 < value < 10**_MAX_PLAIN):
+            raise InDoubt
+    return found
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -60,7 +101,7 @@ def _decimal(text: str) -> Decimal:
 
 
 def _whole(text: str) -> int | Decimal:
-    return _decimal(text) if len(text) > 18 or text == "-0" else int(text)
+    return _decimal(text) if len(text) > _MAX_PLAIN or text == "-0" else int(text)
 
 
 def _check_depth(text: str) -> None:
@@ -71,3 +112,6 @@ def _check_depth(text: str) -> None:
         depth += (sign in "{[") - (sign in "}]")
         if depth > MAX_DEPTH:
             raise Malformed(f"nested more than {MAX_DEPTH} deep")
+
+
+_decoder = msgspec.json.Decoder(float_hook=_decimal)

@@ -10,7 +10,7 @@ from fradect.errors import InvalidInput
 from fradect.events import Clock, check_time, to_micros
 from fradect.faults import Fault, Reason
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _UTC = Clock(ZoneInfo("UTC"))
 _AT = re.compile(r" - at `\$\.?(.*)`$")
 
@@ -21,6 +21,8 @@ def typed(body: Any, kind: type[T]) -> T:
     """InvalidInput names the field as the caller wrote it."""
     try:
         return msgspec.convert(body, kind)
+    except UnicodeEncodeError as error:  # a text where something else is wanted, and not even a text
+        raise InvalidInput("a lone surrogate stands where no text belongs; send valid UTF-8") from error
     except msgspec.ValidationError as error:
         path = _AT.search(str(error))
         raise InvalidInput(str(error), None if path is None else path[1]) from error

@@ -1,7 +1,9 @@
 """Single values made canonical: what passes, what is refused and why, and what nobody may read afterwards."""
 
 import unicodedata
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from ipaddress import AddressValueError, IPv4Address
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -91,6 +93,15 @@ def test_every_number_of_13_to_19_digits_that_passes_luhn_is_a_card(
     assert clean_text(wrong) == wrong
 
 
+@given(st.text("0123456789 -.,aZ~!\t\u00e9", max_size=60))
+def test_no_card_number_and_no_outer_space_gets_past(text: str) -> None:
+    with suppress(Fault):
+        once = clean_text(text)
+        assert once == once.strip() == unicodedata.normalize("NFC", text).strip()
+        assert "\t" not in text
+        assert not holds_card_number(once)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -165,6 +176,20 @@ def test_addresses_written_as_numbers() -> None:
             ip_of_number(wrong)
     with pytest.raises(Fault):
         clean_ip("01.2.3.4")
+
+
+@given(
+    st.tuples(*[st.integers(0, 300)] * 4).map(lambda parts: ".".join(map(str, parts))),
+    st.text("0123456789.", max_size=9),
+)
+def test_an_address_is_one_whatever_reads_it(dotted: str, other: str) -> None:
+    for text in (dotted, other, f"0{dotted}", f"{dotted}{other}"):
+        with suppress(Fault):
+            assert clean_ip(text) == text
+            assert str(IPv4Address(text)) == text
+            continue
+        with pytest.raises(AddressValueError):
+            IPv4Address(text)
 
 
 def test_domains_are_written_as_they_are_looked_up() -> None:

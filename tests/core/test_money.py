@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -53,6 +54,21 @@ def test_the_float_nearest_to_an_amount_is_that_amount(minor: int, exponent: int
 def test_decimals_beyond_the_exponent_are_refused_not_rounded(minor: int, exponent: int, digit: int) -> None:
     amount = from_minor(minor * 10 + digit, exponent + 1)
     assert reason_of(amount, exponent) is Reason.DECIMALS
+
+
+@given(MINORS, st.integers(0, 70), st.integers(-6, 25), EXPONENT)
+def test_an_amount_is_exact_or_refused_however_it_is_written(number: int, zeros: int, tail: int, exponent: int) -> None:
+    digits = f"{number}{'0' * zeros}"
+    amount, exact = Decimal(f"{digits}e{tail - zeros}"), Fraction(number) * Fraction(10) ** (tail + exponent)
+    if exact.denominator == 1 and exact <= MAX_MINOR and len(amount.as_tuple().digits) <= 60:
+        assert to_minor(amount, exponent) == exact
+    else:
+        assert reason_of(amount, exponent) in {Reason.DECIMALS, Reason.TOO_LARGE}
+
+
+@pytest.mark.parametrize("zero", ["0e999999999999", "0e-999999999999", "0.000"])
+def test_nothing_is_nothing_whatever_its_exponent(zero: str) -> None:
+    assert to_minor(Decimal(zero), 2) == 0
 
 
 @given(st.lists(st.floats(0, 1e13), min_size=1), EXPONENT)

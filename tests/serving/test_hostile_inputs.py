@@ -88,6 +88,8 @@ HOSTILE: dict[str, tuple[bytes, int, str | None]] = {
     "ANSI": (_with("transaction.customer_id", "\x1b[31mred"), 422, "transaction.customer_id"),
     "lone surrogate": (_with(TEXT, "\ud800"), 422, TEXT),
     "lone surrogate as id": (_with("transaction.transaction_id", "\udfff"), 422, "transaction.transaction_id"),
+    "lone surrogate as a part": (_with("transaction.device", "\ud800"), 422, None),
+    "lone surrogate as option": (_with("options.include_factors", "\ud800"), 422, None),
     "lone surrogate as a name": (_with("transaction.\ud800", 1), 422, None),
     "card number as token": (_with("transaction.card.token", "4111 1111 1111 1111"), 422, "transaction.card.token"),
     "card number in a text": (
