@@ -84,6 +84,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "FRADECT_WORKERS": str(settings.workers),
         "FRADECT_BUDGET_MS": str(settings.budget_ms),
         "FRADECT_IP_RANGES": str(settings.ip_ranges or ""),
+        "FRADECT_ISSUERS": str(settings.issuers or ""),
+        "FRADECT_TEST_TENANTS": ",".join(sorted(settings.test_tenants)),
         "BENTOML_HOME": str(settings.home / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",
         "OMP_NUM_THREADS": "1",

@@ -20,6 +20,7 @@ from fradect.errors import Refused
 from fradect.settings import Settings
 from serving.launch import Running, start
 from tests.factories_decision import body
+from tests.factories_tokens import declare, token
 from tests.serving.conftest import SCORE, promote, settings_of
 
 
@@ -33,7 +34,7 @@ def _free_port() -> int:
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     home = tmp_path_factory.mktemp("launched")
     promote(home)
-    return settings_of(home, port=_free_port(), budget_ms=3_000)
+    return settings_of(home, port=_free_port(), budget_ms=3_000, issuers=declare(home / "issuers"))
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,15 @@ def _again(http: httpx.Client, request: object, patience: float = 60.0) -> httpx
             if time.monotonic() > deadline:
                 raise
         time.sleep(0.1)
+
+
+def test_a_token_of_a_declared_issuer_is_taken_and_one_of_another_is_not(
+    http: httpx.Client, settings: Settings
+) -> None:
+    del http.headers["X-API-Key"]
+    for claims, status in (({}, 422), ({"role": "analyst"}, 403), ({"iss": "https://other.example/"}, 401)):
+        headers = {"Authorization": f"Bearer {token(**claims)}"}
+        assert http.post(SCORE, json={}, headers=headers).status_code == status
 
 
 def test_a_killed_worker_loses_no_answer(http: httpx.Client, settings: Settings) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from fradect.ports import Caller
 from fradect.settings import Quota
 from serving.app import create
-from serving.wiring import Service
+from serving.limits import RateLimited
+from serving.wiring import Service, limits_of
 from tests.factories_decision import body
 from tests.serving.conftest import SCORE, Client, promote, settings_of
 
@@ -81,3 +83,18 @@ def test_a_tenant_alone_has_all_the_room(tmp_path: Path) -> None:
     assert _score(client, keys["demo"], 100).status_code == 200
     client.service._admission._in_flight = 0
     client.service.close()
+
+
+def test_workers_that_share_a_redis_count_there_and_a_service_alone_does_not(tmp_path: Path, redis_db: str) -> None:
+    assert limits_of(settings_of(tmp_path))._counts is None
+    shared = settings_of(tmp_path, state_url=redis_db, key_quota=Quota(2, 3600))
+    one, two = limits_of(shared), limits_of(shared)
+    caller = Caller("demo", frozenset(), "key")
+    one.admit(caller)
+    one.admit(caller)
+    one.share()
+    two.admit(caller)
+    two.share()
+    with pytest.raises(RateLimited):
+        two.admit(caller)
+    assert limits_of(settings_of(tmp_path, state_url=redis_db, key_quota=None, tenant_quota=None))._counts is None
