@@ -1,8 +1,9 @@
 """A request's features: the event's own, windows over the live state, derived ones, the customer's snapshot."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from fradect.features.contract import MAX_LATE, Aggregate, Contract, Feature, Kind
 from fradect.features.held import Seen
@@ -51,6 +52,7 @@ class Reader:
         self._windows = tuple(f.name for f, _ in contract.windows)
         self._placed = tuple((f.name, str(w.of)) for f, w in contract.windows if w.aggregate is Aggregate.KM_SINCE_LAST)
         self._names = contract.names
+        self._in_order: Callable[[Mapping[str, float]], tuple[float, ...]] = _in_order(contract.names)
 
     def vector(self, event: Event, view: View | None, snapshot: Snapshot, why: str = "") -> Vector:
         """The event's vector in contract order. Without a view the windows are missing, for the reason `why`."""
@@ -63,7 +65,7 @@ class Reader:
             found[name] = compute(row)
         for feature in self._batch:
             found[feature.name] = batch_value(feature, snapshot)
-        values = tuple([found[name] for name in self._names])
+        values = self._in_order(found)
         for name in [name for name, value in zip(self._names, values, strict=True) if value != value]:  # noqa: PLR0124
             missing.setdefault(name, "no value")
         return Vector(self._names, values, missing)
@@ -90,6 +92,12 @@ class Reader:
         for name, place in self._placed:
             if event.fields.get(place) is None:
                 missing.setdefault(name, NO_PLACE)
+
+
+def _in_order(names: Sequence[str]) -> Callable[[Mapping[str, float]], tuple[float, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda found: tuple(found[name] for name in names)
 
 
 def batch_value(feature: Feature, snapshot: Snapshot) -> float:

@@ -117,12 +117,14 @@ class EntityReader:
         return True
 
     def _read_outcomes(self, held: Held, asked: Asked, out: dict[str, float]) -> None:
-        raw = [row for row in rows_of(held.outcomes, 4) if row[1] < asked.seq]
+        raw = [row for row in rows_of(held.outcomes, 4) if row[1] < asked.seq] if held.outcomes else []
         matured = numbers_of(held.matured)
         for place, tile, asking in self._matured:
             now = asked.time // tile * tile if tile else asked.time
-            seen = sorted([(at, value) for at, _, source, value in raw if source == place and at <= now])
-            trues = list(accumulate([value for _, value in seen], initial=0))
+            seen, trues = [], _NOTHING_YET
+            if raw:
+                seen = sorted([(at, value) for at, _, source, value in raw if source == place and at <= now])
+                trues = list(accumulate([value for _, value in seen], initial=0))
             of_source = matured
             if len(self._matured) > 1:
                 of_source = [cell for row in rows_of(held.matured, 4) if row[1] == place for cell in row]
@@ -130,12 +132,15 @@ class EntityReader:
             end = bisect_right(times, now)
             for one in asking:
                 since = now - one.length
-                start, first = bisect_right(times, since), bisect_left(seen, (since + 1,))
+                start, first = bisect_right(times, since), bisect_left(seen, (since + 1,)) if seen else 0
                 count = sum(counts[start:end]) + len(seen) - first
                 value = float(count)
                 if one.aggregate is Aggregate.SHARE:
                     value = _divided(sum(totals[start:end]) + trues[-1] - trues[first], count)
                 out[one.name] = one.empty if value != value and one.empty is not None else value  # noqa: PLR0124
+
+
+_NOTHING_YET = [0]  # how many outcomes were true, up to each
 
 
 def _tiled(asking: Iterable[_Asking]) -> tuple[tuple[str, int, float | None, _Tiled, _Asking], ...]:
