@@ -33,7 +33,7 @@ class Admission:
     ) -> None:
         self._most_wait = SHARE * budget_seconds
         self._spent, self._now = spent, now
-        self._in_flight = 0
+        self._in_flight = self.entered = 0
         self._ceiling = MOST
         self.limit = LEAST * 8
         self._window(now(), spent())
@@ -44,6 +44,10 @@ class Admission:
             return True
         self._is_full = True
         return False
+
+    @property
+    def in_flight(self) -> int:
+        return self._in_flight
 
     def is_tight(self) -> bool:
         """Whether what is left is for those alone who do not crowd."""
@@ -65,6 +69,7 @@ class Admission:
         if not self._in_flight and now - self._since >= _WINDOW_SECONDS:
             self._window(now, self._spent())  # what was spent while nobody asked was not spent on decisions
         self._in_flight += 1
+        self.entered += 1
         return now
 
     def leave(self, began: float) -> None:
