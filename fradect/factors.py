@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, floor, isfinite, isnan
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -28,8 +29,7 @@ class Explanation:
     baseline: float
 
 
-@dataclass(frozen=True, slots=True)
-class ModelPart:
+class ModelPart(msgspec.Struct, frozen=True):
     """What the model said, None when it could not, and why, None when nobody asked."""
 
     probability: float | None
@@ -45,8 +45,8 @@ def factors(
     """
     effects = findings.effects
     score = combine(part.probability, effects, thresholds)
-    rules = [Factor(hit.id, hit.points, hit.text, "rule") for hit in findings.hits]
-    reasons = [*_model(part, vector, words), *rules]
+    reasons = _model(part, vector, words)
+    reasons += [Factor(hit.id, hit.points, hit.text, "rule") for hit in findings.hits]
     reached = sum(factor.points for factor in reasons)
     if reached != score:
         reasons.append(_limit(score - reached, score, effects))

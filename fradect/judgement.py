@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -54,8 +55,7 @@ class Loaded:
     reads_batch: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """What a release says about one vector. `degraded`: what it was said without."""
 
     action: Action
@@ -99,13 +99,18 @@ def judge(  # noqa: PLR0913  all of them are what the answer is a function of
     """
     part = _ask(release.model, vector, explain and FACTORS not in gone)
     findings = release.rules.find(event, vector, signals)
-    thresholds = release.policy.at(event.fields)
-    score = combine(part.probability, findings.effects, thresholds)
-    action = decide(score, findings.effects, thresholds, model_missing=part.probability is None)
-    silent = (*((MODEL,) if part.probability is None else ()), *((RULES,) if findings.broken else ()))
-    degraded = (*gone, *silent)
+    effects, thresholds = findings.effects, release.policy.at(event.fields)
+    score = combine(part.probability, effects, thresholds)
+    action = decide(score, effects, thresholds, model_missing=part.probability is None)
+    degraded = gone
+    if part.probability is None:
+        degraded = (*degraded, MODEL)
+    if findings.broken:
+        degraded = (*degraded, RULES)
+    if degraded and any(what != FACTORS for what in degraded):
+        action = max(action, Action.REVIEW)
     return Judgement(
-        action=max(action, Action.REVIEW if any(what != FACTORS for what in degraded) else Action.APPROVE),
+        action=action,
         score=score,
         probability=part.probability,
         factors=factors(part, findings, vector, thresholds, release.words) + unsaid(release.contract, event),

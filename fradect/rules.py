@@ -24,8 +24,7 @@ from fradect.words import Words
 NO_SIGNALS: Mapping[str, Value] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True):
     """A rule that hit: what it asks for, and why in words with this event's values."""
 
     id: str
@@ -35,8 +34,7 @@ class Hit:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(msgspec.Struct, frozen=True):
     """What the rules found.
 
     `could_not_run`: ids of rules that lacked a value; `broken`: tables that gave no answer; `caution`: the floor
@@ -50,11 +48,16 @@ class Findings:
 
     @property
     def effects(self) -> RuleEffects:
+        if not self.hits:
+            return _EFFECTS_OF[self.caution]
         return RuleEffects(
             points=sum(hit.points for hit in self.hits),
             floor=max((self.caution, *(hit.floor for hit in self.hits))),
             allow=any(hit.allow for hit in self.hits),
         )
+
+
+_EFFECTS_OF = {caution: RuleEffects(floor=caution) for caution in Action}
 
 
 @dataclass(frozen=True, slots=True)
