@@ -6,8 +6,10 @@ A new route needs a rule in serving/permissions.py; here, a way to make what its
 import itertools
 import json
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from fradect.adapters.issuers import read_issuers
 from fradect.errors import Refused
 from fradect.permissions import EVERYTHING, PERMISSIONS, ROLES
 from fradect.ports import Caller
@@ -252,3 +255,23 @@ def test_the_description_says_who_may_call_what() -> None:
         assert rule in operation["responses"]["403"]["description"]
         assert {"401", "403", "429"} <= set(operation["responses"])
         assert set(operation["responses"]["429"]["headers"]) >= {"RateLimit", "RateLimit-Policy", "Retry-After"}
+
+
+def test_the_page_says_every_role_permission_and_setting(request: pytest.FixtureRequest) -> None:
+    page = (request.config.rootpath / "docs" / "concepts" / "identity.md").read_text()
+    for role, may in ROLES.items():
+        line = next(line for line in page.splitlines() if line.startswith(f"| `{role}` |"))
+        assert set(re.findall(r"`([^`]+)`", line)) == {role, *may}
+    assert [name for name in PERMISSIONS if f"`{name}`" not in page] == []
+    settings = (request.config.rootpath / "fradect" / "settings.py").read_text()
+    ours = re.findall(r'"(FRADECT_(?:RATE_LIMIT|ISSUERS|TEST_TENANTS)\w*)"', settings)
+    assert len(ours) >= 5
+    assert [name for name in ours if name not in page] == []
+
+
+def test_the_example_of_declarations_can_be_used(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    page = (request.config.rootpath / "docs" / "concepts" / "identity.md").read_text()
+    (example,) = re.findall(r"^    issuers:\n(?:^     .*\n)+", page, re.M)
+    (tmp_path / "issuers.yaml").write_text(textwrap.dedent(example))
+    (tmp_path / "back-office.secret").write_bytes(b"k" * 32)
+    assert len(read_issuers(tmp_path / "issuers.yaml", tmp_path, {})) == 2
