@@ -119,7 +119,7 @@ class Service:
         self._closers.append(self._webhooks.close)
         self._housekeeping = Housekeeping(self._chores())
         self._sharing = Housekeeping([Chore("sharing rate limits", 1, self._limits.share)])
-        self._closers += [self._keys.note_uses, self._housekeeping.stop, self._sharing.stop]
+        self._closers += [self._note_uses, self._housekeeping.stop, self._sharing.stop]
         self._budget_ms = settings.budget_ms
 
     def start(self) -> Wired:
@@ -169,7 +169,7 @@ class Service:
             Chore("verifying releases", 1200, self._champions.verify),
             Chore("following lists", 2, self._lists.reload),
             Chore("following keys", 4, self._keys.reload),
-            Chore("noting uses of keys", 60, self._keys.note_uses),
+            Chore("noting uses of keys", 60, self._note_uses),
             Chore("following issuers", 4, self._tokens.follow),
             Chore("following IP tables", 20, self._follow_tables),
             Chore("showing measurements", 20, self._show),
@@ -189,6 +189,13 @@ class Service:
         written = self._checkpoints.take(datetime.now(UTC).date().isoformat())
         if written:
             log.info("the ends of %s chains of the ledger were written down", written)
+
+    def _note_uses(self) -> None:
+        """When keys were used is worth no error, least of all as the service ends."""
+        try:
+            self._keys.note_uses()
+        except FradectError as error:
+            log.warning("%s", error)
 
     def _read_lists(self) -> None:
         """Decisions that need the lists say that they were made without, until they can be read."""

@@ -92,7 +92,8 @@ def test_permissions_are_those_of_all_roles_and_none_without(tmp_path: Path, rol
 
 def test_tenant_and_role_can_be_other_claims(tmp_path: Path) -> None:
     found = _tokens(tmp_path, tenant_claim="https://example.com/shop", role_claim="groups")
-    caller = found.find(token(**{"https://example.com/shop": "acme", "groups": ["analyst"]}))
+    changes: dict[str, Any] = {"https://example.com/shop": "acme", "groups": ["analyst"]}
+    caller = found.find(token(**changes))
     assert caller is not None
     assert (caller.tenant_id, caller.permissions) == ("acme", ROLES["analyst"])
 

@@ -31,6 +31,8 @@ DOORS = {
     "bentoml": {"serving/service.py"},
     "optuna": {"training/tune.py"},
     "evidently": {"monitoring/drift.py"},
+    "jwt": {"fradect/adapters/tokens.py", "fradect/adapters/key_sets.py"},
+    "limits": {"fradect/adapters/rate_counts.py"},
     "boto3": {"fradect/adapters/objects_s3.py"},
     "botocore": {"fradect/adapters/objects_s3.py"},
     # The stores name its types; the benchmark has it as a peer.

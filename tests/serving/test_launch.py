@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -69,7 +70,12 @@ def test_a_token_of_a_declared_issuer_is_taken_and_one_of_another_is_not(
     http: httpx.Client, settings: Settings
 ) -> None:
     del http.headers["X-API-Key"]
-    for claims, status in (({}, 422), ({"role": "analyst"}, 403), ({"iss": "https://other.example/"}, 401)):
+    wanted: list[tuple[dict[str, Any], int]] = [
+        ({}, 422),
+        ({"role": "analyst"}, 403),
+        ({"iss": "https://other.example/"}, 401),
+    ]
+    for claims, status in wanted:
         headers = {"Authorization": f"Bearer {token(**claims)}"}
         assert http.post(SCORE, json={}, headers=headers).status_code == status
 
