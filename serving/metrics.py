@@ -11,6 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from fradect.jobs import Tally
 from fradect.outcomes import Outcome
 from fradect.ports import Measurement
 from fradect.reconcile import Repaired
@@ -85,6 +86,9 @@ class Metrics:
         self._outbox = self._gauge(
             "fradect_outbox_age_seconds", "Of the oldest event that no webhook was made of yet.", "livemax"
         )
+        self._batch_rows = self._counter("fradect_batch_rows_total", "Rows of batches, by what came of them.", "result")
+        self._batch_jobs = self._gauge("fradect_batch_jobs_waiting", "Batches that are not done.", "livemax")
+        self._batch_left = self._gauge("fradect_batch_rows_waiting", "Rows of them that are not decided.", "livemax")
         self.measured = Measured()
         self.registry.register(self.measured)
 
@@ -109,6 +113,26 @@ class Metrics:
         self._features[()].observe(decision.timings_us.get("features", 0) / 1e6)
         for what in decision.degraded:
             self._degraded[module, what].inc()
+
+    def decided_in_batch(self, decision: Decision | None, module: str) -> None:
+        """As `decided`, of a row that nobody waited for."""
+        if decision is None:
+            self._repeated[module,].inc()
+            return
+        self._requests[module, decision.action.name].inc()
+        self._predictions[decision.release_id, "failed" if decision.probability is None else "scored"].inc()
+        for what in decision.degraded:
+            self._degraded[module, what].inc()
+
+    def worked(self, tally: Tally) -> None:
+        """A chunk of a batch was written down."""
+        for result in ("approved", "in_review", "declined", "rejected"):
+            self._batch_rows[result,].inc(getattr(tally, result))
+
+    def batches(self, jobs: int, rows: int) -> None:
+        """How much of batches is not done."""
+        self._batch_jobs[()].set(jobs)
+        self._batch_left[()].set(rows)
 
     def told(self, outcome: Outcome) -> None:
         """An outcome was told that was not known before."""

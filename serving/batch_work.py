@@ -1,0 +1,169 @@
+"""Rows of a batch decided, each the way a request is."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from fradect import decide
+from fradect.errors import FradectError, InvalidInput, Unavailable
+from fradect.jobs import ONE_OF, REJECTED, Leased, Tally
+from fradect.ports import Vault
+from serving.batch_room import WIDTH, SpareRoom
+from serving.batch_rows import Row, body_of
+from serving.champions import Champions
+from serving.drawn import drawn_hex
+from serving.ip_tables import IpTables
+from serving.metrics import Metrics
+from serving.problems import TITLES
+from serving.purchases import Received
+from serving.routes import READERS
+
+TRIES, PAUSE_SECONDS = 10, 0.25
+
+
+class RowProblem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a row was not decided, as a problem says it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
+
+
+class RowResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came of a row: its answer, or why there is none. Rows are counted from 1; of one that could not be read as
+    a request, the id is not told either."""
+
+    row: int
+    transaction_id: str | None = None
+    answer: msgspec.Raw | None = None
+    problem: RowProblem | None = None
+
+
+class Came(NamedTuple):
+    """What came of a row: a line of the result, and what it counts as."""
+
+    line: bytes
+    counts: Tally
+
+
+class Away(Unavailable):
+    """Something that every decision needs is gone: what is left of the rows waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What rows are decided with, the same as what requests are decided with."""
+
+    decider: decide.Decider
+    champions: Champions
+    vault: Vault
+    metrics: Metrics
+    ip_tables: IpTables
+    is_blind: Callable[[], bool]
+    now: Callable[[], int]
+
+
+@dataclass(slots=True)
+class _Some:
+    """Rows of one job, by number: what came of them, and what kept others from it the last time."""
+
+    job: Leased
+    came: dict[int, Came] = field(default_factory=dict)
+    failed: dict[int, Unavailable] = field(default_factory=dict)
+
+
+class Deciding:
+    """Decides rows of jobs on the event loop that requests are decided on, as there is room."""
+
+    def __init__(self, means: Means, room: SpareRoom) -> None:
+        self._means, self._room = means, room
+
+    async def rows(self, job: Leased, rows: Sequence[Row]) -> list[Came]:
+        """What came of each, in their order. Away when that cannot be said of all of them now; those that were decided
+        get the same decision the next time."""
+        some = _Some(job)
+        for again in range(TRIES):
+            await self._all(some, [row for row in rows if row.number not in some.came])
+            if len(some.came) == len(rows):
+                return [some.came[row.number] for row in rows]
+            await asyncio.sleep(PAUSE_SECONDS * (again + 1))
+        if not await self._is_there(some, rows):
+            raise Away(f"job {job.job_id}: rows from {rows[0].number} on cannot be decided now")
+        return [some.came.get(row.number) or _rejected(row, None, some.failed[row.number]) for row in rows]
+
+    async def _all(self, some: "_Some", rows: Sequence[Row]) -> None:
+        # A request cannot wait for what is away, and is decided without. Rows can: but for one, by which it is tried.
+        left = iter(rows[:1] if self._means.is_blind() else rows)
+        async with asyncio.TaskGroup() as together:
+            for _ in range(WIDTH):
+                together.create_task(self._in_turn(some, left))
+
+    async def _in_turn(self, some: "_Some", left: Iterator[Row]) -> None:
+        for row in left:
+            async with self._room.one():
+                found = await self._row(some.job, row)
+            if isinstance(found, Unavailable):
+                some.failed[row.number] = found
+                return
+            some.came[row.number] = found
+
+    async def _is_there(self, some: "_Some", rows: Sequence[Row]) -> bool:
+        """Whether it is the rows' own fault, each having failed every time: others get their answer."""
+        if not some.failed.keys() >= {row.number for row in rows if row.number not in some.came}:
+            return False
+        decided = (row for row in rows if row.number in some.came and some.came[row.number].counts != REJECTED)
+        another = next(decided, None)
+        return another is not None and isinstance(await self._row(some.job, another), Came)
+
+    async def _row(self, job: Leased, row: Row) -> Came | Unavailable:
+        asked: decide.Request | None = None
+        try:
+            if row.problem is not None:
+                raise row.problem
+            champion = self._means.champions.of(job.module, job.tenant_id)
+            asked = self._request(job, row, champion)
+            decided = await self._means.decider.decide(asked, champion)
+        except Unavailable as error:
+            return error
+        except FradectError as error:
+            return _rejected(row, asked, error)
+        self._means.metrics.decided_in_batch(decided.decision, job.module)
+        return _answered(row, asked, decided)
+
+    def _request(self, job: Leased, row: Row, champion: decide.Champion) -> decide.Request:
+        means = self._means
+        body = body_of(row.body, include_factors=job.include_factors)
+        received = Received(job.tenant_id, means.now(), f"req_{drawn_hex(8)}")
+        ranges = means.ip_tables.of(job.module, job.tenant_id)
+        currency = champion.release.policy.base_currency
+        return READERS[job.module](body, received, means.vault, currency, ranges)
+
+
+class _Outcome(msgspec.Struct):
+    decision: str
+
+
+_outcome = msgspec.json.Decoder(_Outcome)
+
+
+def _answered(row: Row, asked: decide.Request, decided: decide.Decided) -> Came:
+    result = RowResult(row.number, asked.event.event_id, msgspec.Raw(decided.answer))
+    return Came(msgspec.json.encode(result) + b"\n", ONE_OF[_outcome.decode(decided.answer).decision])
+
+
+def _rejected(row: Row, asked: decide.Request | None, error: FradectError) -> Came:
+    field = error.field if isinstance(error, InvalidInput) else None
+    kind = f"urn:fradect:problem:{error.type}"
+    problem = RowProblem(kind, TITLES[error.type], error.status, _printable(str(error)), field and _printable(field))
+    result = RowResult(row.number, None if asked is None else asked.event.event_id, problem=problem)
+    return Came(msgspec.json.encode(result) + b"\n", REJECTED)
+
+
+def _printable(text: str) -> str:
+    """Encodable whatever stood in the row."""
+    return text[:500].encode("utf-8", "replace").decode()
