@@ -2,26 +2,16 @@
 
 import msgspec
 
-from fradect.types import Decision, Value
-
-
-class FactorOut(msgspec.Struct, frozen=True):
-    """One reason. The points of all factors add up to the score."""
-
-    name: str
-    points: int
-    text: str
-    source: str
-    value: Value = None
+from fradect.types import Decision, Factor
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the caller gets, and gets again for the same request."""
+    """What the caller gets, and gets again for the same request. The points of all factors add up to the score."""
 
     decision_id: str
     score: int
     decision: str
-    factors: tuple[FactorOut, ...]
+    factors: tuple[Factor, ...]
     degraded: tuple[str, ...]
     release: str
     request_id: str
@@ -33,12 +23,11 @@ _ENCODER = msgspec.json.Encoder()
 
 def encode(decision: Decision) -> bytes:
     """JSON. The time is until the decision was made; writing it down durably comes after."""
-    factors = tuple(FactorOut(f.name, f.points, f.text, f.source, f.value) for f in decision.factors)
     answer = Answer(
         decision_id=decision.decision_id,
         score=decision.score,
         decision=decision.action.name,
-        factors=factors,
+        factors=decision.factors,
         degraded=decision.degraded,
         release=decision.release_id,
         request_id=decision.request_id,

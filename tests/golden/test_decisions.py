@@ -6,7 +6,6 @@ Write them anew with FRADECT_GOLDEN=write, and read the difference before it is 
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,7 @@ def _plain(decision: Decision) -> dict[str, Any]:
         "decision": decision.action.name,
         "score": decision.score,
         "probability": None if decision.probability is None else round(decision.probability, 5),
-        "factors": [asdict(factor) for factor in decision.factors],
+        "factors": [msgspec.structs.asdict(factor) for factor in decision.factors],
         "degraded": list(decision.degraded),
         "could_not_run": list(decision.could_not_run),
     }
