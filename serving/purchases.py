@@ -34,8 +34,7 @@ _ISSUED = re.compile(
 _json = msgspec.json.Encoder(order="deterministic")
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """Whose request it is, when it came (UTC microseconds), and its id."""
 
     tenant_id: str
@@ -102,8 +101,7 @@ def _located(fields: Mapping[str, Value], ranges: IpRanges | None) -> dict[str, 
 
 def _taken(asked: PurchaseRequest) -> dict[str, Value]:
     """What is kept of personal fields in clear, since it is nobody's own: the domain of the e-mail address."""
-    given = ((name, read(asked)) for name, read in _TAKEN)
-    return {name: None if text is None else domain_of(text) for name, text in given}
+    return {name: None if (text := read(asked)) is None else domain_of(text) for name, read in _TAKEN}
 
 
 def _sealed(

@@ -1,4 +1,7 @@
-"""What callers may send. Strict: unknown fields and wrong types are refused; texts are cleaned afterwards."""
+"""What callers may send. Strict: unknown fields and wrong types are refused; texts are cleaned afterwards.
+
+What was read from JSON never holds itself, so that the garbage collector need not know of it.
+"""
 
 from typing import Annotated, Any
 
@@ -12,7 +15,7 @@ Code = Annotated[str, Meta(min_length=2, max_length=3)]
 Time = Annotated[str, Meta(max_length=40, extra_json_schema={"format": "date-time"})]
 
 
-class Device(Struct, frozen=True, forbid_unknown_fields=True):
+class Device(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """What the order was placed with. Without `ip_country` the operator's table of IP ranges says it, if any does."""
 
     id: Id | None = None
@@ -21,21 +24,21 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     browser: Text | None = None
 
 
-class Card(Struct, frozen=True, forbid_unknown_fields=True):
+class Card(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """How it is paid: a token, never a number."""
 
     token: Id | None = None
     country: Code | None = None
 
 
-class Address(Struct, frozen=True, forbid_unknown_fields=True):
+class Address(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Where the goods go. The text is stored encrypted."""
 
     country: Code | None = None
     text: Text | None = None
 
 
-class Customer(Struct, frozen=True, forbid_unknown_fields=True):
+class Customer(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Who buys. E-mail, telephone and name are stored encrypted."""
 
     email: Text | None = None
@@ -44,7 +47,7 @@ class Customer(Struct, frozen=True, forbid_unknown_fields=True):
     signup_at: Time | None = None
 
 
-class Transaction(Struct, frozen=True, forbid_unknown_fields=True):
+class Transaction(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A purchase. `amount` is in major units of `currency`; without `event_time` it happens on receipt."""
 
     transaction_id: EventId
@@ -61,20 +64,20 @@ class Transaction(Struct, frozen=True, forbid_unknown_fields=True):
     customer: Customer = Customer()
 
 
-class Context(Struct, frozen=True, forbid_unknown_fields=True):
+class Context(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Where the order was placed."""
 
     channel: Text | None = None
 
 
-class Options(Struct, frozen=True, forbid_unknown_fields=True, rename={"async_": "async"}):
+class Options(Struct, frozen=True, forbid_unknown_fields=True, gc=False, rename={"async_": "async"}):
     """`include_factors`: false spares the cost of the model's exact contributions."""
 
     include_factors: bool = True
     async_: bool = False
 
 
-class PurchaseRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class PurchaseRequest(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The body of `POST /api/v1/ecommerce/score`."""
 
     transaction: Transaction
