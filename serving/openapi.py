@@ -1,6 +1,5 @@
 """The interface described for machines: OpenAPI 3.1, its schemas made from the types that do the checking."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -8,8 +7,10 @@ import msgspec
 from fradect import __doc__ as about
 from fradect.answer import Answer
 from serving.decisions import DecisionOut, OutcomeRequest, StandingOut
+from serving.openapi_parts import BODY_PROBLEMS, answers, json_of, plain_text, reading
 from serving.openapi_security import SCHEMES, secured
-from serving.problems import MEDIA_TYPE, TITLES, Problem
+from serving.openapi_webhooks import MESSAGES, WEBHOOK_TYPES, webhook_paths
+from serving.problems import Problem
 from serving.schemas import PurchaseRequest
 
 
@@ -26,15 +27,9 @@ class Readiness(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
-# Problems each route can answer with, by status; every route can also fail unforeseen.
-_BODY_PROBLEMS = {
-    400: "The body is not valid JSON, or names a key twice",
-    408: "The body took too long",
-    413: "The body is larger than 64 KiB",
-    415: "Not uncompressed application/json",
-}
+# Problems each route can answer with, by status.
 _SCORE_PROBLEMS = {
-    **_BODY_PROBLEMS,
+    **BODY_PROBLEMS,
     400: "The body is not valid JSON, or names a key twice; or the Idempotency-Key is not valid",
     404: "No such module",
     409: "The first request under the same Idempotency-Key is not answered yet; try again",
@@ -46,7 +41,7 @@ _SHOW_PROBLEMS = {
     503: "The ledger does not answer; try again",
 }
 _TELL_PROBLEMS = {
-    **_BODY_PROBLEMS,
+    **BODY_PROBLEMS,
     **_SHOW_PROBLEMS,
     422: "A value is not valid",
 }
@@ -70,13 +65,14 @@ _EXAMPLE = {
 def document() -> bytes:
     """The whole description as JSON."""
     types = (PurchaseRequest, Answer, OutcomeRequest, StandingOut, DecisionOut, Problem, Health, Readiness)
-    _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components((*types, *WEBHOOK_TYPES), ref_template="#/components/schemas/{name}")
     title = (about or "").partition(":")[0]
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
             "info": {"title": title, "version": "1", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
             "paths": secured(_paths()),
+            "webhooks": MESSAGES,
             "components": {"schemas": schemas, "securitySchemes": SCHEMES},
         }
     )
@@ -87,23 +83,26 @@ def _paths() -> dict[str, Any]:
         "/api/v1/ecommerce/score": {"post": _score()},
         "/api/v1/decisions/{decision_id}": {"get": _show()},
         "/api/v1/decisions/{decision_id}/outcome": {"post": _tell()},
-        "/health": {"get": _read("health", "The process answers", {200: _json("Health")})},
+        **webhook_paths(),
+        "/health": {"get": reading("health", "The process answers", {200: json_of("Health")})},
         "/ready": {
-            "get": _read("ready", "Whether decisions are made", {200: _json("Readiness"), 503: _json("Readiness")})
+            "get": reading(
+                "ready", "Whether decisions are made", {200: json_of("Readiness"), 503: json_of("Readiness")}
+            )
         },
-        "/metrics": {"get": _read("metrics", "Figures for Prometheus", {200: _text()})},
-        "/openapi.json": {"get": _read("openapi", "This description", {200: {"application/json": {"schema": {}}}})},
+        "/metrics": {"get": reading("metrics", "Figures for Prometheus", {200: plain_text()})},
+        "/openapi.json": {"get": reading("openapi", "This description", {200: {"application/json": {"schema": {}}}})},
     }
 
 
 def _score() -> dict[str, Any]:
-    body = {"application/json": {**_json("PurchaseRequest")["application/json"], "example": _EXAMPLE}}
+    body = {"application/json": {**json_of("PurchaseRequest")["application/json"], "example": _EXAMPLE}}
     return {
         "operationId": "scorePurchase",
         "summary": "Decide one purchase. The same transaction id gives the same answer again.",
         "parameters": [_KEY],
         "requestBody": {"required": True, "content": body},
-        "responses": _answers("The decision, durably stored", "Answer", _SCORE_PROBLEMS),
+        "responses": answers("The decision, durably stored", "Answer", _SCORE_PROBLEMS),
     }
 
 
@@ -112,7 +111,7 @@ def _show() -> dict[str, Any]:
         "operationId": "showDecision",
         "summary": "One decision: its answer as it left, and what it turned out to be.",
         "parameters": [_DECISION],
-        "responses": _answers("The decision", "DecisionOut", _SHOW_PROBLEMS),
+        "responses": answers("The decision", "DecisionOut", _SHOW_PROBLEMS),
     }
 
 
@@ -121,8 +120,8 @@ def _tell() -> dict[str, Any]:
         "operationId": "tellOutcome",
         "summary": "What a decision turned out to be. Corrections are added; told again, nothing changes.",
         "parameters": [_DECISION],
-        "requestBody": {"required": True, "content": _json("OutcomeRequest")},
-        "responses": _answers("How the decision stands now", "StandingOut", _TELL_PROBLEMS),
+        "requestBody": {"required": True, "content": json_of("OutcomeRequest")},
+        "responses": answers("How the decision stands now", "StandingOut", _TELL_PROBLEMS),
     }
 
 
@@ -134,32 +133,3 @@ _KEY = {
     "description": "Names this request. The same again gets the same answer, another under the same key is refused.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
-
-
-def _answers(what: str, schema: str, problems: Mapping[int, str]) -> dict[str, Any]:
-    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    answers: dict[str, Any] = {"200": _answer(what, _json(schema))}
-    for status, why in sorted({**problems, 500: TITLES["internal"]}.items()):
-        answers[str(status)] = _answer(why, problem)
-    return answers
-
-
-def _read(operation: str, summary: str, contents: Mapping[int, Any]) -> dict[str, Any]:
-    return {
-        "operationId": operation,
-        "summary": summary,
-        "responses": {str(status): _answer(summary, content) for status, content in contents.items()},
-    }
-
-
-def _answer(description: str, content: Any) -> dict[str, Any]:
-    header = {"description": "Names this request in the log", "schema": {"type": "string"}}
-    return {"description": description, "content": content, "headers": {"X-Request-Id": header}}
-
-
-def _json(schema: str) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-
-
-def _text() -> dict[str, Any]:
-    return {"text/plain": {"schema": {"type": "string"}}}

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from fradect.outcomes import Outcome
 from serving.schemas import Time
 
 _DAY, _WEEK = 86_400, 604_800
@@ -81,3 +82,36 @@ class DeliveriesOut(msgspec.Struct, frozen=True):
 
     deliveries: tuple[DeliveryOut, ...]
     next: str | None
+
+
+class ToldDecision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a message tells of a decision; `outcome` where one became known."""
+
+    decision_id: str
+    entity_type: str
+    entity_id: str
+    score: int
+    decision: Literal["APPROVE", "REVIEW", "DECLINE"]
+    outcome: Outcome | None = None
+
+
+class WebhookMessage(msgspec.Struct, frozen=True):
+    """The body that a webhook is sent. `timestamp`: when it happened."""
+
+    event: EventName
+    data: ToldDecision
+    timestamp: Time
+
+
+class TestedWebhook(msgspec.Struct, frozen=True):
+    """Which webhook the test was asked for."""
+
+    webhook_id: str
+
+
+class WebhookTestMessage(msgspec.Struct, frozen=True):
+    """The body of a test. `timestamp`: when it was asked for."""
+
+    event: Literal["webhook.test"]
+    data: TestedWebhook
+    timestamp: Time
