@@ -104,7 +104,7 @@ class Scorer:
         """None for a model that tables do not fit, or say otherwise of, in the last bit, than XGBoost does."""
         try:
             forest = Forest(*read_trees(bytes(self._booster.save_raw("json"))), len(self._types))
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, RecursionError) as error:
             log.info("single rows are left to XGBoost: %s", error)
             return None
         probes = forest.questions.probes(_PROBES)
