@@ -15,6 +15,7 @@ from fradect.crash import crash_point, is_armed
 from fradect.errors import FradectError, NotFound, Unavailable
 from serving.admission import Overloaded
 from serving.auth import Endpoint, limits_of
+from serving.batch_routes import BatchRoutes
 from serving.decisions import DecisionRoutes
 from serving.metrics import Metrics
 from serving.permissions import check
@@ -39,6 +40,7 @@ def create(wired: Wired) -> ASGIApp:
 
     app = Starlette(
         routes=[
+            *(route(*each) for each in BatchRoutes(wired.batch).all()),
             route("POST", SCORE, routes.score),
             route("GET", "/api/v1/decisions/{decision_id}", decisions.show),
             route("POST", "/api/v1/decisions/{decision_id}/outcome", decisions.tell),
@@ -164,6 +166,7 @@ class Front:
 
     def __init__(self) -> None:
         self.app: ASGIApp | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._reasons: tuple[str, ...] = ("the service is starting",)
         self._status = "starting"
 

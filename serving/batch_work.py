@@ -10,16 +10,11 @@ import msgspec
 from fradect import decide
 from fradect.errors import FradectError, InvalidInput, Unavailable
 from fradect.jobs import ONE_OF, REJECTED, Leased, Tally
-from fradect.ports import Vault
 from serving.batch_room import WIDTH, SpareRoom
 from serving.batch_rows import Row, body_of
-from serving.champions import Champions
-from serving.drawn import drawn_hex
-from serving.ip_tables import IpTables
-from serving.metrics import Metrics
 from serving.problems import TITLES
 from serving.purchases import Received
-from serving.routes import READERS
+from serving.routes import READERS, Wired, new_request_id
 
 TRIES, PAUSE_SECONDS = 10, 0.25
 
@@ -55,19 +50,6 @@ class Away(Unavailable):
     """Something that every decision needs is gone: what is left of the rows waits for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What rows are decided with, the same as what requests are decided with."""
-
-    decider: decide.Decider
-    champions: Champions
-    vault: Vault
-    metrics: Metrics
-    ip_tables: IpTables
-    is_blind: Callable[[], bool]
-    now: Callable[[], int]
-
-
 @dataclass(slots=True)
 class _Some:
     """Rows of one job, by number: what came of them, and what kept others from it the last time."""
@@ -80,8 +62,9 @@ class _Some:
 class Deciding:
     """Decides rows of jobs on the event loop that requests are decided on, as there is room."""
 
-    def __init__(self, means: Means, room: SpareRoom) -> None:
-        self._means, self._room = means, room
+    def __init__(self, wired: Wired, is_blind: Callable[[], bool], room: SpareRoom) -> None:
+        """`is_blind`: whether decisions are made without the live state now."""
+        self._wired, self._is_blind, self._room = wired, is_blind, room
 
     async def rows(self, job: Leased, rows: Sequence[Row]) -> list[Came]:
         """What came of each, in their order. Away when that cannot be said of all of them now; those that were decided
@@ -98,7 +81,7 @@ class Deciding:
 
     async def _all(self, some: "_Some", rows: Sequence[Row]) -> None:
         # A request cannot wait for what is away, and is decided without. Rows can: but for one, by which it is tried.
-        left = iter(rows[:1] if self._means.is_blind() else rows)
+        left = iter(rows[:1] if self._is_blind() else rows)
         async with asyncio.TaskGroup() as together:
             for _ in range(WIDTH):
                 together.create_task(self._in_turn(some, left))
@@ -125,23 +108,23 @@ class Deciding:
         try:
             if row.problem is not None:
                 raise row.problem
-            champion = self._means.champions.of(job.module, job.tenant_id)
+            champion = self._wired.champions.of(job.module, job.tenant_id)
             asked = self._request(job, row, champion)
-            decided = await self._means.decider.decide(asked, champion)
+            decided = await self._wired.decider.decide(asked, champion)
         except Unavailable as error:
             return error
         except FradectError as error:
             return _rejected(row, asked, error)
-        self._means.metrics.decided_in_batch(decided.decision, job.module)
+        self._wired.metrics.decided_in_batch(decided.decision, job.module)
         return _answered(row, asked, decided)
 
     def _request(self, job: Leased, row: Row, champion: decide.Champion) -> decide.Request:
-        means = self._means
+        wired = self._wired
         body = body_of(row.body, include_factors=job.include_factors)
-        received = Received(job.tenant_id, means.now(), f"req_{drawn_hex(8)}")
-        ranges = means.ip_tables.of(job.module, job.tenant_id)
+        received = Received(job.tenant_id, wired.source.now(), new_request_id())
+        ranges = wired.ip_tables.of(job.module, job.tenant_id)
         currency = champion.release.policy.base_currency
-        return READERS[job.module](body, received, means.vault, currency, ranges)
+        return READERS[job.module](body, received, wired.vault, currency, ranges)
 
 
 class _Outcome(msgspec.Struct):

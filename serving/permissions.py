@@ -12,6 +12,14 @@ OPEN = "open"
 
 RULES: Mapping[tuple[str, str], str] = {
     ("POST", "/api/v1/{module}/score"): SCORE,
+    ("POST", "/api/v1/batch/score"): SCORE,
+    ("POST", "/api/v1/batch/uploads"): SCORE,
+    ("DELETE", "/api/v1/batch/uploads/{upload_id}"): SCORE,
+    ("GET", "/api/v1/batch/jobs"): READ_DECISIONS,
+    ("GET", "/api/v1/batch/jobs/{job_id}"): READ_DECISIONS,
+    ("DELETE", "/api/v1/batch/jobs/{job_id}"): SCORE,
+    ("POST", "/api/v1/batch/jobs/{job_id}/cancel"): SCORE,
+    ("GET", "/api/v1/batch/jobs/{job_id}/result"): READ_DECISIONS,
     ("GET", "/api/v1/decisions/{decision_id}"): READ_DECISIONS,
     ("POST", "/api/v1/decisions/{decision_id}/outcome"): SCORE,
     ("POST", "/api/v1/webhooks"): WRITE_WEBHOOKS,

@@ -7,6 +7,7 @@ import msgspec
 from starlette.responses import Response
 
 from fradect.errors import Conflict, FradectError, InvalidInput, NotFound, Refused, Unauthorised, Unavailable
+from fradect.jobs import QuotaExceeded
 from serving.limits import RateLimited
 
 MEDIA_TYPE = "application/problem+json"
@@ -83,6 +84,7 @@ TITLES = {
     FradectError.type: "Something went wrong here",
     Unavailable.type: "A part is not available",
     "overloaded": "More is asked than can be decided in time",
+    QuotaExceeded.type: "More is kept or waits than is allowed",
     RateLimited.type: "More was asked than is allowed",
 }
 UNAUTHORISED = "send one valid key as X-API-Key, or one valid token as Authorization: Bearer"

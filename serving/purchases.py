@@ -42,6 +42,13 @@ class Received(msgspec.Struct, frozen=True):
     request_id: str
 
 
+class AsksLater(InvalidInput):
+    """It is to be decided in the background; where that has no meaning, it is wrong."""
+
+    def __init__(self) -> None:
+        super().__init__("options.async: it has no meaning here; send false, or leave it out", "options.async")
+
+
 def request_of(
     body: Any, received: Received, vault: Vault, base_currency: str, ranges: IpRanges | None = None
 ) -> Request:
@@ -79,7 +86,7 @@ def request_of(
 def _typed(body: Any) -> PurchaseRequest:
     asked = typed(body, PurchaseRequest)
     if asked.options.async_:
-        raise InvalidInput("options.async: answers come at once; send false, or leave it out", "options.async")
+        raise AsksLater
     return asked
 
 

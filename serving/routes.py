@@ -15,6 +15,7 @@ from fradect.intake import IpRanges
 from fradect.ports import Vault
 from serving.admission import Admission
 from serving.auth import Guard, caller_of
+from serving.batch_routes import Batch
 from serving.body import read_body
 from serving.champions import Champions
 from serving.decisions import Past
@@ -22,7 +23,7 @@ from serving.drawn import drawn_hex
 from serving.idempotency import Running, key_of
 from serving.ip_tables import IpTables
 from serving.metrics import Metrics
-from serving.purchases import Received, request_of
+from serving.purchases import AsksLater, Received, request_of
 from serving.strict_json import read
 from serving.webhooks import Webhooks
 
@@ -53,6 +54,7 @@ class Wired:
     admission: Admission
     past: Past
     webhooks: Webhooks
+    batch: Batch
     source: decide.Source
     not_ready: Callable[[], tuple[str, ...]]
     openapi: bytes
@@ -78,6 +80,8 @@ class Routes:
         try:
             received = Received(caller.tenant_id, wired.source.now(), request.state.request_id)
             decided = await self._decided(module, received, raw, key)
+        except AsksLater:
+            return await self._later(module, received, raw, key)
         finally:
             wired.admission.leave(began)
         wired.metrics.decided(decided.decision, module, time.perf_counter() - start)
@@ -92,6 +96,14 @@ class Routes:
             return await wired.decider.decide(asked, champion)
         with self._running.held(tenant_id, key):
             return await wired.decider.decide(msgspec.structs.replace(asked, idempotency_key=key), champion)
+
+    async def _later(self, module: str, received: Received, raw: bytes, key: str | None) -> Response:
+        """Whatever is wrong with it is told at once; the decision is not."""
+        wired, body = self._wired, read(raw)
+        body["options"]["async"] = False
+        currency = wired.champions.of(module, received.tenant_id).release.policy.base_currency
+        READERS[module](body, received, wired.vault, currency, None)
+        return await wired.batch.later(module, received, body, key)
 
     async def health(self, _request: Request) -> Response:
         """The process answers."""

@@ -1,5 +1,6 @@
 """BentoML's door: workers that hold the application each, and stay alive to say why when there is none."""
 
+import asyncio
 import logging
 import threading
 from typing import TypeVar
@@ -28,6 +29,8 @@ class Straight:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            front.loop = asyncio.get_running_loop()
         is_ours = scope["type"] == "http" and scope["path"].startswith("/api/")
         await (front if is_ours else self._app)(scope, receive, send)
 
@@ -74,7 +77,9 @@ class FradectService:
         try:
             worker = Worker(bentoml.server_context.worker_index or 1, settings.workers)
             self._service = Service(settings, worker)
-            front.app = create(self._service.start())
+            wired = self._service.start()
+            front.app = create(wired)
+            self._service.work(wired, lambda: front.loop)
         except FradectError as error:
             front.fail(str(error))
         except Exception as error:  # whatever it is, the worker stays and says so

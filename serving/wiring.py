@@ -37,6 +37,7 @@ from fradect.turns import OwnThread
 from serving.admission import Admission
 from serving.auth import Guard
 from serving.batch import NoBatch
+from serving.batch_runner import Loop
 from serving.champions import Champions, Checks
 from serving.decisions import Past
 from serving.drawn import drawn_hex
@@ -48,6 +49,7 @@ from serving.openapi import document
 from serving.routes import Wired
 from serving.trial import Trials
 from serving.verified import Verified
+from serving.wiring_batch import BatchParts
 from serving.wiring_webhooks import WebhookParts
 from serving.workers import ALONE, Worker, check_shareable, one_at_a_time
 
@@ -117,9 +119,10 @@ class Service:
         self._closers += [thread.close for thread in (*self._threads, self._past_thread)]
         self._webhooks = WebhookParts(settings, self._ledger.engine, HomeVault(settings.home), self._metrics)
         self._closers.append(self._webhooks.close)
+        self._batch = BatchParts(settings.home, shared, HomeVault(settings.home), self._metrics, now_micros)
         self._housekeeping = Housekeeping(self._chores())
         self._sharing = Housekeeping([Chore("sharing rate limits", 1, self._limits.share)])
-        self._closers += [self._note_uses, self._housekeeping.stop, self._sharing.stop]
+        self._closers += [self._note_uses, self._housekeeping.stop, self._sharing.stop, self._batch.close]
         self._budget_ms = settings.budget_ms
 
     def start(self) -> Wired:
@@ -153,10 +156,15 @@ class Service:
             admission=self._admission,
             past=Past(DecisionReads(self._ledger.engine), SqlOutcomes(self._ledger.engine), self._past_thread),
             webhooks=self._webhooks.routes,
+            batch=self._batch.routes,
             source=source,
             not_ready=self._not_ready,
             openapi=document(),
         )
+
+    def work(self, wired: Wired, loop: Loop) -> None:
+        """Work on batches beside answering, on the loop that requests are answered on."""
+        self._batch.begin(wired, lambda: self._breakers[LIVE_STATE].is_open, loop)
 
     def close(self) -> None:
         """Finish what was accepted, then let go of everything, last opened first."""
@@ -173,6 +181,7 @@ class Service:
             Chore("following issuers", 4, self._tokens.follow),
             Chore("following IP tables", 20, self._follow_tables),
             Chore("showing measurements", 20, self._show),
+            Chore("showing batches", 10, self._batch.show),
         )
         one_is_enough = (
             Chore("following the shared store", 20, self._share),
@@ -181,6 +190,7 @@ class Service:
             Chore("following imports", 20, self._catch_up),
             Chore("sweeping the live state", 4, self._state.sweep),
             Chore("checkpoint of the chains", 120, self._checkpoint),
+            Chore("sweeping up behind batches", 120, self._batch.sweep),
             Chore("tending the relay of webhooks", 1, self._webhooks.tending(now_micros)),
         )
         return (*everybody, *one_is_enough) if self._worker.is_first else everybody
