@@ -49,6 +49,12 @@ def cut(connection: socket.socket) -> bool:
     return False
 
 
+def babble(connection: socket.socket) -> bool:
+    """What is no HTTP."""
+    connection.sendall(b"\x16\x03\x01 what is this\r\n\r\n")
+    return False
+
+
 def flood(connection: socket.socket) -> bool:
     """Thirty megabytes that were promised, as fast as they are taken."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 30000000\r\n\r\n")

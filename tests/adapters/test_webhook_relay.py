@@ -23,6 +23,7 @@ from tests.factories_receiver import (
     Behaviour,
     Receiver,
     answer,
+    babble,
     cut,
     drip,
     endless_headers,
@@ -118,7 +119,7 @@ WORDS: list[tuple[Behaviour, int | None, str]] = [
     (hang, None, "timeout"),
     (drip, None, "timeout"),
     (endless_headers, None, "connection"),
-    (lambda connection: connection.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n") or False, None, "connection"),
+    (babble, None, "connection"),
 ]
 
 
