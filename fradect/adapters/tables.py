@@ -22,6 +22,18 @@ def some_rows(condition: str) -> dict[str, Any]:
 LEDGER = sa.MetaData()
 SHARED = sa.MetaData()
 
+
+def _key_columns() -> tuple[sa.Column[Any], ...]:
+    return (
+        sa.Column("id", sa.String(32), primary_key=True),
+        sa.Column("tenant_id", sa.String(64), nullable=False),
+        sa.Column("owner", sa.String(64), nullable=False),
+        sa.Column("wrapped", sa.LargeBinary),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("destroyed_at", sa.BigInteger),
+    )
+
+
 _ROW = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers rows only where the type says INTEGER
 
 # The event log's SQL side; ingestion compacts it to Parquet. `seq` is null until an event that was decided without
@@ -122,6 +134,10 @@ idempotency_keys = sa.Table(
     sa.Column("request_digest", sa.String(64), nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
 )
+
+# Under which a customer's personal fields are sealed; `owner` is a keyed hash of the customer, `wrapped` the key under
+# the home's own, NULL once it was destroyed. A customer may have several; each ciphertext names its own.
+data_keys = sa.Table("data_keys", LEDGER, *_key_columns(), sa.Index("data_keys_owner", "tenant_id", "owner"))
 
 # Where each chain had come to on a day, all writers together; the checkpoints are a chain of their own.
 chain_checkpoints = sa.Table(
@@ -269,6 +285,49 @@ list_entries = sa.Table(
     sa.Column("removed_at", sa.BigInteger),
     sa.Column("removed_by", sa.String(256)),
     sa.Index("list_entries_value", "tenant_id", "module", "list", "kind", "value"),
+)
+
+# The same as data_keys for what was imported, or came by a stream: the ledger's file has one writer.
+imported_data_keys = sa.Table(
+    "imported_data_keys", SHARED, *_key_columns(), sa.Index("imported_data_keys_owner", "tenant_id", "owner")
+)
+
+# As flows/customers.py leaves them. `email` and `phone` are ciphertext, `..._token` the keyed hash to find them by.
+customers = sa.Table(
+    "customers",
+    SHARED,
+    sa.Column("tenant_id", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(256), primary_key=True),
+    sa.Column("email", sa.Text),
+    sa.Column("email_token", sa.String(64)),
+    sa.Column("phone", sa.Text),
+    sa.Column("phone_token", sa.String(64)),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.Column("risk_tier", sa.String(20), nullable=False),
+    sa.Column("fraud_score", sa.Integer, nullable=False),
+    sa.Column("metadata", sa.Text, nullable=False),
+    sa.Index("customers_email", "tenant_id", "email_token"),
+    sa.Index("customers_phone", "tenant_id", "phone_token"),
+)
+
+# Who was erased. `until`: by module the highest number that the erasure covers; `done`: by step what it did;
+# `pseudonym`: who the customer's events of before are of, in whatever is made of the log.
+erasures = sa.Table(
+    "erasures",
+    SHARED,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("customer_id", sa.String(256), nullable=False),
+    sa.Column("pseudonym", sa.String(64), nullable=False),
+    sa.Column("requested_at", sa.BigInteger, nullable=False),
+    sa.Column("requested_by", sa.String(256), nullable=False),
+    sa.Column("until", sa.Text, nullable=False),
+    sa.Column("done", sa.Text, nullable=False),
+    sa.Column("completed_at", sa.BigInteger),
+    sa.Column("receipt", sa.LargeBinary),
+    sa.Index("erasures_customer", "tenant_id", "customer_id", "requested_at"),
+    sa.Index("erasures_time", "requested_at"),
 )
 
 
