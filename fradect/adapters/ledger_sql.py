@@ -1,21 +1,24 @@
 """The ledger in SQL: event, transaction, decision and outbox row in one transaction, chained, durable.
 
-Many decisions share a transaction. Who wins an event id is settled first, by its row in `events`; the winners alone
-are linked into the writer's chain.
+Many decisions share a transaction. Almost always all of them are new: so they are linked into the writer's chain and
+written at once, and the unique keys stop the whole of it where one is not. Then who wins an event id is settled first,
+by its row in `events`, and the winners alone are linked and written.
 """
 
 import logging
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from fradect.adapters.chain import link
 from fradect.adapters.database import OnlyWriter, count_values, migrate, open_database, reason, sqlite_path
+from fradect.adapters.direct import group, lent, search, unsure
 from fradect.adapters.ledger_rows import Head, decision_row, key_row, outbox_row, transaction_row
-from fradect.adapters.prepared import Insert, Lookup
+from fradect.adapters.packed import MISFITS
+from fradect.adapters.prepared import Insert, Rows
 from fradect.adapters.tables import event_row, events, idempotency_keys, outbox, risk_decisions, transactions
 from fradect.crash import crash_point
 from fradect.errors import FradectError, InvalidInput, Unavailable, Uncertain
@@ -48,14 +51,15 @@ class SqlLedger:
             self._only.take()
         dialect = self.engine.dialect
         self._writer = "main" if dialect.name == "sqlite" else f"w_{secrets.token_hex(12)}"
-        self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._by_event = Lookup(("tenant", "module", "entity"), _BY_EVENT, dialect)
-        self._by_key = Lookup(("tenant", "key"), _BY_KEY, dialect)
+        self._by_event = search("fradect_by_event", ("tenant", "module", "entity"), _BY_EVENT, dialect)
+        self._by_key = search("fradect_by_key", ("tenant", "key"), _BY_KEY, dialect)
         self._keys = Insert(idempotency_keys, dialect)
         self._events = Insert(events, dialect)
         self._decisions = Insert(risk_decisions, dialect, ("outcome", "outcome_updated_at"))
         self._transactions = Insert(transactions, dialect)
         self._outbox = Insert(outbox, dialect, ("id", "delivered_at"))
+        self._inserts = (self._keys, self._events, self._decisions, self._transactions, self._outbox)
+        self._group = group(self._inserts, dialect)
         self._turn = threading.Lock()
         self._head: Head | None = None
         self._until_counted = _YOUNG
@@ -96,11 +100,21 @@ class SqlLedger:
     def commit_many(self, records: Sequence[Record]) -> list[Stored | FradectError]:
         """For each what is durable when it returns, or its own error."""
         with self._turn:
-            return self._commit(records, again=True)
+            try:
+                self._write_all(records)
+            except Uncertain:  # if it was done, asking for the same once more finds it
+                return [_in_doubt(answer) for answer in self._commit(records, again=True)]
+            except (*_REFUSED, *MISFITS):
+                return self._commit(records, again=True)
+            except sa.exc.DBAPIError as error:
+                if error.connection_invalidated or _to_be_tried_again(error):
+                    return self._commit(records, again=True)
+                return [_gone(error)] * len(records)
+        return [_own(record) for record in records]
 
     def _find(self, asked: Sequence[Asked]) -> list[Stored | None]:
         keys = [(a.tenant_id, a.idempotency_key) for a in asked if a.idempotency_key is not None]
-        with self._reader.connect() as connection:
+        with lent(self.engine) as connection:
             rows = self._by_event.run(connection, [(a.tenant_id, a.module, a.event_id) for a in asked])
             by_event = {row[:3]: Stored(row[3], row[4], row[5], row[2]) for row in rows}
             by_key = {row[:2]: Stored(row[3], row[4], row[5], row[2]) for row in self._by_key.run(connection, keys)}
@@ -108,6 +122,34 @@ class SqlLedger:
             by_key.get((a.tenant_id, a.idempotency_key)) or by_event.get((a.tenant_id, a.module, a.event_id))
             for a in asked
         ]
+
+    def _write_all(self, records: Sequence[Record]) -> None:
+        """One transaction, for records that are all new; nothing is written where one is not, or is not to be had."""
+        crash_point("before-insert")
+        head, self._head = self._head, None
+        if head is None:
+            with self.engine.connect() as connection:
+                head = self._read_head(connection)
+        happened = [event_row(record.event, record.decision.seq) for record in records]
+        decided, head = self._linked(zip(records, happened, strict=True), head)
+        keys = [key_row(record) for record in records if record.idempotency_key is not None]
+        told = self._told(records)
+        rows = (self._keys.by_key(keys), self._events.by_key(happened), decided, *told)
+        self._write_rows([insert.values(part) for insert, part in zip(self._inserts, rows, strict=True)])
+        crash_point("after-commit")
+        self._head = head
+        self._grew(len(records))
+
+    def _write_rows(self, parts: Sequence[Rows]) -> None:
+        try:
+            with lent(self.engine) as connection:
+                make_durable = self._group.ready(connection, parts)
+                crash_point("before-commit")
+                make_durable()
+        except sa.exc.DBAPIError as error:
+            if error.connection_invalidated:
+                raise unsure(reason(error)) from error
+            raise
 
     def _commit(self, records: Sequence[Record], *, again: bool) -> list[Stored | FradectError]:
         """What one record is refused for must not cost the others: the group is halved until it stands alone."""
@@ -118,7 +160,7 @@ class SqlLedger:
         except _REFUSED as error:
             return self._halved(records, error, again=again)
         except sa.exc.DBAPIError as error:
-            if again and (error.connection_invalidated or type(error.orig).__name__ in _TRY_AGAIN):
+            if again and (error.connection_invalidated or _to_be_tried_again(error)):
                 return self._commit(records, again=False)
             return [_gone(error)] * len(records)
         return self._answers(records, won)
@@ -184,17 +226,27 @@ class SqlLedger:
             connection.execute(idempotency_keys.delete().where(*same))
 
     def _append(self, connection: sa.Connection, winners: Sequence[tuple[Record, dict[str, Any]]], head: Head) -> Head:
+        decisions, head = self._linked(winners, head)
+        self._decisions.run(connection, decisions)
+        bought, told = self._told([record for record, _ in winners])
+        self._transactions.run(connection, bought)
+        self._outbox.run(connection, told)
+        return head
+
+    def _linked(self, pairs: Iterable[tuple[Record, dict[str, Any]]], head: Head) -> tuple[list[dict[str, Any]], Head]:
+        """The rows of `risk_decisions`, and the new end of the chain."""
         decisions = []
-        for record, event in winners:
+        for record, event in pairs:
             row = decision_row(record, self._writer, head)
             row["row_hash"] = link(head.hash, event, row)
             head = Head(row["chain_seq"], row["row_hash"])
             decisions.append(row)
-        self._decisions.run(connection, decisions)
-        bought = [transaction_row(record) for record, _ in winners if "currency" in record.event.fields]
-        self._transactions.run(connection, bought)
-        self._outbox.run(connection, [outbox_row(record) for record, _ in winners])
-        return head
+        return decisions, head
+
+    def _told(self, records: Sequence[Record]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The rows of `transactions` and of `outbox`."""
+        bought = [transaction_row(record) for record in records if "currency" in record.event.fields]
+        return bought, [outbox_row(record) for record in records]
 
     def _read_head(self, connection: sa.Connection) -> Head:
         last = (
@@ -225,7 +277,16 @@ def _make_durable(connection: sa.Connection) -> None:
     try:
         connection.commit()
     except sa.exc.DBAPIError as error:
-        raise Uncertain(f"the ledger broke off as it wrote ({reason(error)}): ask again under the same id") from error
+        raise unsure(reason(error)) from error
+
+
+def _to_be_tried_again(error: sa.exc.DBAPIError) -> bool:
+    return type(error.orig).__name__ in _TRY_AGAIN
+
+
+def _in_doubt(answer: Stored | FradectError) -> Stored | FradectError:
+    """It was written once already, and only what is found now is known of it."""
+    return Uncertain(f"{answer}; it may be stored") if isinstance(answer, Unavailable) else answer
 
 
 def _key(record: Record) -> _Key:
