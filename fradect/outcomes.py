@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fradect.events import check_time
 from fradect.faults import Fault, Reason
@@ -58,6 +58,30 @@ class Standing:
     outcome_updated_at: int | None
     told: tuple[Told, ...]
     is_news: bool = False
+
+
+class Place(NamedTuple):
+    """Of a decision in the order of time."""
+
+    created_at: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A decision in short."""
+
+    id: str
+    module: str
+    entity_type: str
+    entity_id: str
+    score: int
+    action: str
+    release_id: str
+    degraded: tuple[str, ...]
+    created_at: int
+    outcome: str | None
+    outcome_updated_at: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,13 +40,22 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which decisions; None is every one. `since`: microseconds; `action`: the name of one."""
+    """Which decisions; None is every one. `action`: the name of one.
+
+    `since` and, not included, `until`: microseconds, of when it was made. `outcome`: the last that was told, or "none".
+    """
 
     tenant_id: str | None = None
     module: str | None = None
     since: int = 0
     action: str | None = None
     release_id: str | None = None
+    until: int | None = None
+    outcome: str | None = None
+    min_score: int | None = None
+    max_score: int | None = None
+    customer_id: str | None = None
+    degraded: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

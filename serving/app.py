@@ -42,6 +42,7 @@ def create(wired: Wired) -> ASGIApp:
         routes=[
             *(route(*each) for each in BatchRoutes(wired.batch).all()),
             route("POST", SCORE, routes.score),
+            route("GET", "/api/v1/decisions", decisions.listed),
             route("GET", "/api/v1/decisions/{decision_id}", decisions.show),
             route("POST", "/api/v1/decisions/{decision_id}/outcome", decisions.tell),
             *(route(*each) for each in webhooks.all()),

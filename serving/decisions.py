@@ -19,6 +19,7 @@ from fradect.ports import Caller
 from fradect.turns import OwnThread
 from serving.auth import caller_of
 from serving.body import read_body
+from serving.decision_list import Pages, page_of, wanted_of
 from serving.metrics import Metrics
 from serving.schemas import Text, Time
 from serving.strict_json import read
@@ -91,6 +92,7 @@ class Past:
 
     reads: Reads
     outcomes: Outcomes
+    pages: Pages
     thread: OwnThread
 
     async def call(self, do: Callable[..., T], *args: Any) -> T:
@@ -107,6 +109,10 @@ class DecisionRoutes:
         self._past = past
         self._metrics = metrics
         self._now = now
+
+    async def listed(self, request: Request) -> Response:
+        """A page of decisions, the newest first."""
+        return Response(page_of(*await self._past.call(self._past.pages.page, *wanted_of(request))), media_type=JSON)
 
     async def show(self, request: Request) -> Response:
         """One decision, with its factors and what became known of it."""

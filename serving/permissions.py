@@ -20,6 +20,7 @@ RULES: Mapping[tuple[str, str], str] = {
     ("DELETE", "/api/v1/batch/jobs/{job_id}"): SCORE,
     ("POST", "/api/v1/batch/jobs/{job_id}/cancel"): SCORE,
     ("GET", "/api/v1/batch/jobs/{job_id}/result"): READ_DECISIONS,
+    ("GET", "/api/v1/decisions"): READ_DECISIONS,
     ("GET", "/api/v1/decisions/{decision_id}"): READ_DECISIONS,
     ("POST", "/api/v1/decisions/{decision_id}/outcome"): SCORE,
     ("POST", "/api/v1/webhooks"): WRITE_WEBHOOKS,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fradect.adapters.decision_outcomes import SqlOutcomes
+from fradect.adapters.decision_pages import DecisionPages
 from fradect.adapters.decision_reads import DecisionReads
 from fradect.adapters.keys import ApiKeys
 from fradect.adapters.ledger_checkpoints import Checkpoints
@@ -135,6 +136,7 @@ class Service:
         self._housekeeping.start()
         self._sharing.start()
         source = Source(now_micros, _new_decision_id)
+        engine = self._ledger.engine
         state_thread, batch_thread, ledger_thread = self._threads
         ports = Ports(
             state=self._state,
@@ -154,7 +156,7 @@ class Service:
             metrics=self._metrics,
             ip_tables=self._ip_tables,
             admission=self._admission,
-            past=Past(DecisionReads(self._ledger.engine), SqlOutcomes(self._ledger.engine), self._past_thread),
+            past=Past(DecisionReads(engine), SqlOutcomes(engine), DecisionPages(engine), self._past_thread),
             webhooks=self._webhooks.routes,
             batch=self._batch.routes,
             source=source,

@@ -16,6 +16,7 @@ from flows.progress import shown
 from flows.screen import leave_json, table
 from flows.wiring.deciding import archive
 from fradect.errors import InvalidInput
+from fradect.outcomes import Outcome
 from fradect.reproduce import Kept, Wanted
 from fradect.types import Action
 
@@ -45,14 +46,35 @@ def list_(  # noqa: PLR0913, PLR0917  one option each
     since: Annotated[str | None, SINCE] = None,
     action: Annotated[str | None, ACTION] = None,
     release: Annotated[str | None, typer.Option(help="Only of this release.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only before this moment.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="confirmed_fraud, false_positive, unknown, or none told.")] = None,
+    min_score: Annotated[int | None, typer.Option(min=0, max=1000, help="Only of this score or more.")] = None,
+    max_score: Annotated[int | None, typer.Option(min=0, max=1000, help="Only of this score or less.")] = None,
+    customer: Annotated[str | None, typer.Option(help="Only about this customer.")] = None,
+    degraded: Annotated[bool | None, typer.Option(help="Only those made without something, or whole ones.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Decisions, the newest first."""
     if action is not None and action not in Action.__members__:
         raise InvalidInput(f"--action {action!r}: give one of {', '.join(Action.__members__)}", "action")
+    if outcome is not None and outcome not in (*Outcome, "none"):
+        raise InvalidInput(f"--outcome {outcome!r}: give one of {', '.join(Outcome)}, none", "outcome")
+    wanted = Wanted(
+        tenant_id=tenant,
+        module=module,
+        since=moment("since", since) or 0,
+        action=action,
+        release_id=release,
+        until=moment("until", until),
+        outcome=outcome,
+        min_score=min_score,
+        max_score=max_score,
+        customer_id=customer,
+        degraded=degraded,
+    )
     with archive() as where:
-        found = where.reads.listed(Wanted(tenant, module, moment("since", since) or 0, action, release), limit)
+        found = where.reads.listed(wanted, limit)
     rows = [_line(kept) for kept in found]
     leave_json(json, {"decisions": [dict(zip(_COLUMNS, row, strict=True)) for row in rows]})
     Console().print(table(f"{len(rows)} decisions", _COLUMNS, rows))

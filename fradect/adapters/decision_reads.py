@@ -10,13 +10,15 @@ import sqlalchemy as sa
 from fradect.adapters.database import open_database, reason, sqlite_path
 from fradect.adapters.decision_outcomes import standing
 from fradect.adapters.sql_events import event_of
-from fradect.adapters.tables import events, risk_decisions
+from fradect.adapters.tables import events, risk_decisions, transactions
 from fradect.errors import NotFound, Unavailable
+from fradect.modules.ecommerce import MODULE
 from fradect.outcomes import Shown
 from fradect.reproduce import Kept, Wanted, bits
 from fradect.types import Action, Decision, Factor, Vector
 
 PAGE = 500
+PURCHASES = MODULE.name  # the only decisions that stand in `transactions` too
 
 _EVENT = (events.c.event_time, events.c.observed_at, events.c.fields, events.c.event_id)
 _factors = msgspec.json.Decoder(tuple[Factor, ...])
@@ -69,18 +71,18 @@ class DecisionReads:
 
     def listed(self, wanted: Wanted, most: int) -> list[Kept]:
         """The newest first."""
-        newest = _whole().where(*_conditions(wanted)).order_by(risk_decisions.c.created_at.desc(), risk_decisions.c.id)
+        newest = _whole().where(*conditions(wanted)).order_by(risk_decisions.c.created_at.desc(), risk_decisions.c.id)
         return [_kept(row) for row in self._all(newest.limit(most))]
 
     def releases(self, wanted: Wanted) -> dict[str, int]:
         """How many decisions each release made."""
         column = risk_decisions.c.model_version
-        counts = sa.select(column, sa.func.count().label("made")).where(*_conditions(wanted)).group_by(column)
+        counts = sa.select(column, sa.func.count().label("made")).where(*conditions(wanted)).group_by(column)
         return {row.model_version: row.made for row in self._all(counts.order_by(column))}
 
     def of_release(self, wanted: Wanted, release_id: str) -> Iterator[Kept]:
         """Every one that a release made, in order of ids, a page at a time."""
-        page = _whole().where(*_conditions(wanted), risk_decisions.c.model_version == release_id)
+        page = _whole().where(*conditions(wanted), risk_decisions.c.model_version == release_id)
         page, last = page.order_by(risk_decisions.c.id).limit(PAGE), ""
         while rows := self._all(page.where(risk_decisions.c.id > last)):
             yield from (_kept(row) for row in rows)
@@ -90,7 +92,7 @@ class DecisionReads:
         """Ids by release, evenly drawn over the time, at most so many."""
         c = risk_decisions.c
         place = sa.func.row_number().over(order_by=(c.created_at, c.id)).label("place")
-        numbered = sa.select(c.id, c.model_version, place).where(*_conditions(wanted)).subquery()
+        numbered = sa.select(c.id, c.model_version, place).where(*conditions(wanted)).subquery()
         total = max(1, sum(self.releases(wanted).values()))
         most, at = min(most, total), numbered.c.place
         evenly = (at * most) // total > ((at - 1) * most) // total
@@ -113,12 +115,31 @@ class DecisionReads:
             raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
 
 
-def _conditions(wanted: Wanted) -> tuple[sa.ColumnElement[bool], ...]:
+NOT_TOLD = "none"
+
+
+def conditions(wanted: Wanted) -> tuple[sa.ColumnElement[bool], ...]:
+    """On rows of `risk_decisions`."""
     c = risk_decisions.c
     named = {c.tenant_id: wanted.tenant_id, c.module: wanted.module, c.decision: wanted.action}
     named[c.model_version] = wanted.release_id
+    named[c.outcome] = None if wanted.outcome == NOT_TOLD else wanted.outcome
     chosen = [column == value for column, value in named.items() if value is not None]
+    chosen += [c.created_at < wanted.until] if wanted.until is not None else []
+    chosen += [c.score >= wanted.min_score] if wanted.min_score is not None else []
+    chosen += [c.score <= wanted.max_score] if wanted.max_score is not None else []
+    chosen += [c.outcome.is_(None)] if wanted.outcome == NOT_TOLD else []
+    chosen += [(c.degraded == "[]") != wanted.degraded] if wanted.degraded is not None else []
+    chosen += _of_customer(wanted) if wanted.customer_id is not None else []
     return (*chosen, c.created_at >= wanted.since)
+
+
+def _of_customer(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    c, t = risk_decisions.c, transactions.c
+    whose = [t.customer_id == wanted.customer_id]
+    whose += [t.tenant_id == wanted.tenant_id] if wanted.tenant_id is not None else []
+    theirs = sa.select(t.tenant_id, t.id).where(*whose)
+    return [c.module == PURCHASES, sa.tuple_(c.tenant_id, c.entity_id).in_(theirs)]
 
 
 def _whole() -> sa.Select[Any]:
