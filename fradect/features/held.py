@@ -8,11 +8,12 @@ and on their numbers, however they came: a state can be compared with the one th
 import struct
 import sys
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
+
+import msgspec
 
 from fradect.errors import InvalidInput
 from fradect.features.contract import MAX_LATE, MOST_DISTINCT
@@ -68,8 +69,7 @@ class Learnt:
     number: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
+class Tile(msgspec.Struct, frozen=True, gc=False):
     """What is folded of a tile's events. `distinct`: codes by position of the value, the smallest ones."""
 
     count: int
@@ -286,33 +286,32 @@ def _block(cells: list[int], at: int, width: int) -> tuple[Iterator[list[int]], 
 
 def _fold(tiles: Tiles, so_far: Folded, rows: Iterable[tuple[int, ...]]) -> None:
     held, distinct = so_far
+    by_time: dict[int, list[tuple[int, ...]]] = {}
     for row in rows:
-        time, values = row[0] // tiles.resolution * tiles.resolution, row[2:]
-        old = held.get(time)
-        held[time] = _added(tiles, old, values)
+        by_time.setdefault(row[0] // tiles.resolution * tiles.resolution, []).append(row)
+    for time, some in by_time.items():
+        _, _, *columns = zip(*some, strict=True)
+        held[time] = _added(tiles, held.get(time), len(some), columns)
         for place in tiles.distinct:
-            if values[place] >= 0:
-                _note(distinct.setdefault((time, place), []), values[place])
+            codes = {code for code in columns[place] if code >= 0}
+            if codes:
+                before = distinct.get((time, place), ())
+                distinct[time, place] = sorted(codes.union(before))[:MOST_DISTINCT]
 
 
-def _added(tiles: Tiles, old: Tile | None, values: Sequence[int]) -> Tile:
-    sums, highest, lowest = ([values[i] for i in some] for some in (tiles.sums, tiles.highest, tiles.lowest))
+def _added(tiles: Tiles, old: Tile | None, count: int, columns: Sequence[Sequence[int]]) -> Tile:
+    sums, highest, lowest = (
+        tuple([of(columns[place]) for place in places])
+        for of, places in ((sum, tiles.sums), (max, tiles.highest), (min, tiles.lowest))
+    )
     if old is None:
-        return Tile(1, tuple(sums), tuple(highest), tuple(lowest))
+        return Tile(count, sums, highest, lowest)
     return Tile(
-        old.count + 1,
+        old.count + count,
         tuple(map(int.__add__, old.sums, sums)),
         tuple(map(max, old.highest, highest)),
         tuple(map(min, old.lowest, lowest)),
     )
-
-
-def _note(codes: list[int], code: int) -> None:
-    """Keep the smallest MOST_DISTINCT codes, ascending: enough to say how many there are, up to as many."""
-    at = bisect_left(codes, code)
-    if at == len(codes) or codes[at] != code:
-        codes.insert(at, code)
-        del codes[MOST_DISTINCT:]
 
 
 def _forget(tiles: Tiles, so_far: Folded, newest: int) -> None:
