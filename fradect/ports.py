@@ -1,6 +1,6 @@
 """What the core needs from the outside, each as small as its user allows. Adapters live in fradect/adapters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -103,6 +103,18 @@ class Stored(msgspec.Struct, frozen=True):
     event_id: str
 
 
+class DataKey(Protocol):
+    """A customer's own key. Unless it `is_stored` it has to be stored together with what was sealed under it."""
+
+    is_stored: bool
+
+    def row(self) -> Mapping[str, Any]:
+        """What is stored of it."""
+        ...
+
+    def seal(self, field: str, row: str, text: str) -> str: ...
+
+
 class Record(msgspec.Struct, frozen=True):
     """What one decision writes. `subject`: what the event is called (Module.subject); `options`: of the request.
 
@@ -116,6 +128,7 @@ class Record(msgspec.Struct, frozen=True):
     options: Mapping[str, bool]
     answer: bytes
     idempotency_key: str | None = None
+    data_key: DataKey | None = None
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -167,6 +180,14 @@ class Vault(Protocol):
     """Personal data: a keyed token to find equals by, and a ciphertext bound to its place."""
 
     def token(self, tenant_id: str, field: str, text: str) -> str: ...
+
+    def key_of(self, tenant_id: str, customer: str) -> DataKey:
+        """At once, from memory; a key that is not stored yet where none is known."""
+        ...
+
+    def keys_of(self, tenant_id: str, customers: Iterable[str]) -> Mapping[str, DataKey]:
+        """For bulk: keys that are stored when it returns."""
+        ...
 
     def seal(self, tenant_id: str, field: str, row: str, text: str) -> str: ...
 

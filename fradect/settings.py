@@ -118,6 +118,23 @@ class S3Access:
         )
 
 
+VAULT_KEY = "FRADECT_VAULT_KEY"
+
+
+def vault_key() -> str | None:
+    """The key-encryption key in base64: of the environment, or of the file that `..._FILE` names; None: the home's own.
+
+    Asked for by the vault itself, so that the key is in no settings object, and no place that makes a vault forgets it.
+    """
+    named = os.environ.get(f"{VAULT_KEY}_FILE", "").strip()
+    if not named:
+        return _first(VAULT_KEY)
+    try:
+        return Path(named).expanduser().read_text().strip()
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{VAULT_KEY}_FILE={named!r} cannot be read: name a file of text", VAULT_KEY) from error
+
+
 @dataclass(frozen=True, slots=True)
 class Outward:
     """What may be reached over HTTP at addresses that others name: public ones, by https, on the usual ports.
