@@ -30,7 +30,7 @@ class UploadOut(msgspec.Struct, frozen=True):
     expires_at: Time
 
 
-class DecisionsOut(msgspec.Struct, frozen=True, rename="upper"):
+class ByDecision(msgspec.Struct, frozen=True, rename="upper"):
     """Rows by their decision."""
 
     approve: int
@@ -50,7 +50,7 @@ class JobOut(msgspec.Struct, frozen=True):
     total: int
     done: int
     progress: float
-    decisions: DecisionsOut
+    decisions: ByDecision
     rejected: int
     items_per_second: float | None
     estimated_completion: Time | None
@@ -82,7 +82,7 @@ def job_out(job: Job, completes_at: int | None) -> JobOut:
         total=job.total,
         done=tally.rows,
         progress=1.0 if job.state is JobState.DONE else round(tally.rows / max(job.total, 1), 4),
-        decisions=DecisionsOut(tally.approved, tally.in_review, tally.declined),
+        decisions=ByDecision(tally.approved, tally.in_review, tally.declined),
         rejected=tally.rejected,
         items_per_second=None if speed is None else round(speed, 1),
         estimated_completion=_when(completes_at),

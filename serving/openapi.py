@@ -7,6 +7,8 @@ import msgspec
 from fradect import __doc__ as about
 from fradect.answer import Answer
 from serving.decisions import DecisionOut, OutcomeRequest, StandingOut
+from serving.openapi_batch import BATCH_TYPES, LATER, batch_paths
+from serving.openapi_decisions import LIST_TYPES, list_decisions
 from serving.openapi_parts import BODY_PROBLEMS, answers, json_of, plain_text, reading
 from serving.openapi_security import SCHEMES, secured
 from serving.openapi_webhooks import MESSAGES, WEBHOOK_TYPES, webhook_paths
@@ -65,7 +67,9 @@ _EXAMPLE = {
 def document() -> bytes:
     """The whole description as JSON."""
     types = (PurchaseRequest, Answer, OutcomeRequest, StandingOut, DecisionOut, Problem, Health, Readiness)
-    _, schemas = msgspec.json.schema_components((*types, *WEBHOOK_TYPES), ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components(
+        (*types, *WEBHOOK_TYPES, *BATCH_TYPES, *LIST_TYPES), ref_template="#/components/schemas/{name}"
+    )
     title = (about or "").partition(":")[0]
     return msgspec.json.encode(
         {
@@ -81,6 +85,8 @@ def document() -> bytes:
 def _paths() -> dict[str, Any]:
     return {
         "/api/v1/ecommerce/score": {"post": _score()},
+        **batch_paths(),
+        "/api/v1/decisions": {"get": list_decisions()},
         "/api/v1/decisions/{decision_id}": {"get": _show()},
         "/api/v1/decisions/{decision_id}/outcome": {"post": _tell()},
         **webhook_paths(),
@@ -102,7 +108,7 @@ def _score() -> dict[str, Any]:
         "summary": "Decide one purchase. The same transaction id gives the same answer again.",
         "parameters": [_KEY],
         "requestBody": {"required": True, "content": body},
-        "responses": answers("The decision, durably stored", "Answer", _SCORE_PROBLEMS),
+        "responses": {**answers("The decision, durably stored", "Answer", _SCORE_PROBLEMS), **LATER},
     }
 
 
