@@ -18,6 +18,7 @@ from fradect.adapters.webhook_queue import Kept, WebhookQueue
 from fradect.adapters.webhook_relay import Relay, Rhythm
 from fradect.adapters.webhook_sender import Limits, WebhookSender
 from fradect.deliveries import CREATED, UPDATED, Delivery, Endpoint, Page
+from fradect.ports import Stored
 from fradect.webhooks import new_secret
 from tests.factories_decision import NOON, record
 from tests.factories_receiver import ON_LOOPBACK
@@ -60,7 +61,8 @@ class Town:
         return self.endpoints.register(asked, secret or new_secret())
 
     def decide(self, *names: str, tenant: str = "demo") -> None:
-        self.ledger.commit_many([record(name, tenant=tenant) for name in names])
+        stored = self.ledger.commit_many([record(name, tenant=tenant) for name in names])
+        assert all(isinstance(one, Stored) for one in stored), stored
 
     def told_of(self, endpoint: Endpoint, **page: object) -> list[Delivery]:
         return self.deliveries.listed(endpoint.tenant_id, endpoint.id, Page(**({"most": 100} | page)))  # type: ignore[arg-type]

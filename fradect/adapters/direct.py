@@ -19,6 +19,7 @@ from fradect.errors import Uncertain
 
 _DONE = frozenset({1, 2})  # libpq's PGRES_COMMAND_OK and PGRES_TUPLES_OK
 _BINARY = 1
+_SQLSTATE, _NOT_PREPARED = 67, b"26000"
 
 
 @contextmanager
@@ -39,13 +40,19 @@ def lent(engine: sa.Engine) -> Iterator[sa.PoolProxiedConnection]:
 def _told(engine: sa.Engine, connection: sa.PoolProxiedConnection | None, error: Exception) -> Exception:
     dialect: Any = engine.dialect
     broken = False
-    if connection is not None and dialect.is_disconnect(error, connection.driver_connection, None):
+    if connection is not None and _broke(dialect, connection, error):
         broken = True
         connection.invalidate(error)
         engine.dispose()
     return sa.exc.DBAPIError.instance(
         None, None, error, dialect.dbapi.Error, hide_parameters=True, connection_invalidated=broken, dialect=dialect
     )
+
+
+def _broke(dialect: Any, connection: sa.PoolProxiedConnection, error: Exception) -> bool:
+    """What PostgreSQL itself says has a number; anything else was said by its library, of the way there."""
+    numbered = dialect.name != "postgresql" or getattr(error, "sqlstate", None) is not None
+    return not numbered or dialect.is_disconnect(error, connection.driver_connection, None)
 
 
 class _Statement:
@@ -65,14 +72,24 @@ class _Statement:
         """psycopg's result, in which text and bytes are as stored."""
         driver: Any = connection.driver_connection
         if self._name not in connection.info:
-            self._checked(driver.pgconn.prepare(self._name, self._sql))
-            connection.info[self._name] = True
-        return self._checked(driver.pgconn.exec_prepared(self._name, packed, self._formats, _BINARY))
+            self._prepare(connection)
+        result = driver.pgconn.exec_prepared(self._name, packed, self._formats, _BINARY)
+        if result.status not in _DONE and result.error_field(_SQLSTATE) == _NOT_PREPARED:
+            # psycopg deallocates all there are, once it prepared some of its own and rolls back
+            self._prepare(connection)
+            result = driver.pgconn.exec_prepared(self._name, packed, self._formats, _BINARY)
+        return self._checked(result)
+
+    def _prepare(self, connection: sa.PoolProxiedConnection) -> None:
+        driver: Any = connection.driver_connection
+        self._checked(driver.pgconn.prepare(self._name, self._sql))
+        connection.info[self._name] = True
 
     def _checked(self, result: Any) -> Any:
-        if result.status not in _DONE:
-            raise self._driver.errors.error_from_result(result)
-        return result
+        if result.status in _DONE:
+            return result
+        error = self._driver.errors.error_from_result(result)
+        raise error if error.sqlstate else self._driver.OperationalError(str(error))
 
 
 class Group(Protocol):
