@@ -1,7 +1,7 @@
 """A state that is rebuilt from the log is the one that it replaces, byte for byte."""
 
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
 
@@ -139,12 +139,15 @@ def _outcomes(draw: st.DrawFn, columns: dict[str, Any]) -> dict[str, Any]:
     about = draw(st.lists(st.integers(1, n), unique=True, max_size=n))
     later = draw(st.lists(st.integers(0, 10), min_size=len(about), max_size=len(about)))
     days = draw(st.lists(st.sampled_from([0, 1, 8, 30]), min_size=len(about), max_size=len(about)))
+    numbers: list[int] = []  # given once each
+    for seq, more in zip(about, later, strict=True):
+        numbers.append(next(number for number in count(seq + more) if number not in numbers))
     return {
         "seq": about,
         "kind": draw(st.lists(st.sampled_from(["fraud", "return"]), min_size=len(about), max_size=len(about))),
         "value": draw(st.lists(st.booleans(), min_size=len(about), max_size=len(about))),
         "known_at": [columns["event_time"][seq - 1] + day * DAY for seq, day in zip(about, days, strict=True)],
-        "number": [seq + more for seq, more in zip(about, later, strict=True)],
+        "number": numbers,
     }
 
 
