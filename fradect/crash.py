@@ -4,9 +4,9 @@ import os
 import signal
 from collections.abc import Callable
 
-POINTS = ("before-insert", "before-commit", "after-commit", "mid-response")
-POINTS += ("relay-handing-on", "relay-leased", "relay-sent")  # of webhooks: fradect/adapters/webhook_queue.py
-POINTS += ("batch-decided", "batch-committed")  # a chunk of a batch: fradect/adapters/batch_leases.py
+_OF_WEBHOOKS = ("relay-handing-on", "relay-leased", "relay-sent")  # fradect/adapters/webhook_queue.py
+_OF_BATCHES = ("batch-decided", "batch-committed")  # a chunk: fradect/adapters/batch_leases.py
+POINTS = ("before-insert", "before-commit", "after-commit", "mid-response", *_OF_WEBHOOKS, *_OF_BATCHES)
 
 
 def armed(asked: str) -> Callable[[str], None]:
