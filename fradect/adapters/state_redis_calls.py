@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fradect.adapters.state_link import RedisScope
-from fradect.adapters.state_parts import PARTS, Draft, digest_of, pack_keys, raw, told
+from fradect.adapters.state_parts import PARTS, Draft, digest_of, pack_keys, raw, text, told
 from fradect.adapters.state_wire import Bytes
 from fradect.features.held import Held, Learnt
 from fradect.reconcile import Waiting
@@ -104,22 +104,17 @@ def pack_waiting(event_id: str, keys: Sequence[bytes], kind: str = "") -> bytes:
 
 def unpack_waiting(member: bytes) -> tuple[int, str, str, bytes]:
     """Since when, the outcome's kind, the event's id, and the keys as they were packed."""
-    one, end = _unpacked(member, 0)
+    [one] = waiting_of((member, b"0"))
+    end = member.index(b":", 8) + 1 + len(raw(one.event_id))
     return one.since, one.kind, one.event_id, member[end:]
 
 
 def waiting_of(found: Sequence[bytes]) -> list[Waiting]:
-    """Members of the sorted set, each followed by its number."""
-    return [_unpacked(member, int(seq))[0] for member, seq in zip(found[::2], found[1::2], strict=True)]
-
-
-def _unpacked(member: bytes, seq: int) -> tuple[Waiting, int]:
-    """And where the packed keys begin."""
-    start = member.index(b":", 8) + 1
-    length = member[8 : start - 1]
-    kind = b""
-    if b" " in length:
-        kind, _, length = length.rpartition(b" ")
-    end = start + int(length)
-    since = int.from_bytes(member[:8], "little")
-    return Waiting(seq, member[start:end].decode(errors="surrogatepass"), since, kind.decode()), end
+    """Members of the sorted set, each followed by its number. Thousands are read again and again."""
+    waiting = []
+    for member, seq in zip(found[::2], found[1::2], strict=True):
+        start = member.index(b":", 8) + 1
+        kind, _, length = member[8 : start - 1].rpartition(b" ")
+        event_id = text(member[start : start + int(length)])
+        waiting.append(Waiting(int(seq), event_id, int.from_bytes(member[:8], "little"), kind.decode()))
+    return waiting
