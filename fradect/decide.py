@@ -17,7 +17,19 @@ from fradect.features.live import NO_LONGER, OTHER_LAYOUT, TOO_LATE, Snapshot
 from fradect.grouping import Grouped
 from fradect.judgement import FACTORS, Judgement, Loaded, judge
 from fradect.lists import NOTHING_LISTED
-from fradect.ports import Arrival, Arriving, Asked, BatchFeatures, Errand, Ledger, LiveState, Record, Signals, Stored
+from fradect.ports import (
+    Arrival,
+    Arriving,
+    Asked,
+    BatchFeatures,
+    DataKey,
+    Errand,
+    Ledger,
+    LiveState,
+    Record,
+    Signals,
+    Stored,
+)
 from fradect.turns import OwnThread, Turns
 from fradect.types import Decision, Event, Value, Vector
 
@@ -46,6 +58,7 @@ class Request(msgspec.Struct, frozen=True):
     digest: str
     explain: bool
     idempotency_key: str | None = None
+    data_key: DataKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +236,7 @@ class Decider:
         )
         options = {"include_factors": request.explain}
         subject, key = release.module.subject, request.idempotency_key
-        return Record(event, decision, subject, request.digest, options, encode(decision), key)
+        return Record(event, decision, subject, request.digest, options, encode(decision), key, request.data_key)
 
 
 def _judged(  # noqa: PLR0913  what the steps before it found

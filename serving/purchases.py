@@ -20,7 +20,7 @@ from fradect.intake import NOT_IN_ANY_RANGE, IpRanges
 from fradect.modules.declaration import Field, FieldType
 from fradect.modules.ecommerce import MODULE, REQUEST_PATHS
 from fradect.money import exponent_of, to_minor
-from fradect.ports import Vault
+from fradect.ports import DataKey, Vault
 from fradect.types import Event, Value
 from serving.schemas import PurchaseRequest
 from serving.typed import moment_of, typed
@@ -61,7 +61,8 @@ def request_of(
     fields = _fields(asked, received.at)
     amount = _amount(asked.transaction.amount, str(fields["currency"]), base_currency)
     happened = moment_of("transaction.event_time", asked.transaction.event_time, received.at)
-    tokens, ciphers = _sealed(asked, received.tenant_id, event_id, vault)
+    whose = (received.tenant_id, str(fields["customer_id"]), event_id)
+    tokens, ciphers, data_key = _sealed(asked, whose, vault)
     explain = asked.options.include_factors
     meant = {**fields, **tokens, "amount": amount, "event_time": happened, "include_factors": explain}
     event = Event(
@@ -80,7 +81,8 @@ def request_of(
             "amount_base": amount,
         },
     )
-    return Request(event, received.request_id, hashlib.sha256(_json.encode(meant)).hexdigest(), explain)
+    digest = hashlib.sha256(_json.encode(meant)).hexdigest()
+    return Request(event, received.request_id, digest, explain, data_key=data_key)
 
 
 def _typed(body: Any) -> PurchaseRequest:
@@ -112,15 +114,21 @@ def _taken(asked: PurchaseRequest) -> dict[str, Value]:
 
 
 def _sealed(
-    asked: PurchaseRequest, tenant_id: str, event_id: str, vault: Vault
-) -> tuple[dict[str, Value], dict[str, Value]]:
-    """Tokens and ciphertexts of the personal fields."""
+    asked: PurchaseRequest, whose: tuple[str, str, str], vault: Vault
+) -> tuple[dict[str, Value], dict[str, Value], DataKey | None]:
+    """Tokens and ciphertexts of the personal fields, and the customer's key that they are sealed under."""
+    tenant_id, customer, event_id = whose
     tokens: dict[str, Value] = {}
     ciphers: dict[str, Value] = {}
+    key: DataKey | None = None
     for name, text in _texts(asked, _PERSONAL).items():
-        tokens[f"{name}_token"] = text and vault.token(tenant_id, name, text)
-        ciphers[f"{name}_cipher"] = text and vault.seal(tenant_id, name, event_id, text)
-    return tokens, ciphers
+        if text is None:
+            tokens[f"{name}_token"] = ciphers[f"{name}_cipher"] = None
+            continue
+        key = key or vault.key_of(tenant_id, customer)
+        tokens[f"{name}_token"] = vault.token(tenant_id, name, text)
+        ciphers[f"{name}_cipher"] = key.seal(name, event_id, text)
+    return tokens, ciphers, key
 
 
 def _texts(asked: PurchaseRequest, fields: "tuple[_Sent, ...]") -> dict[str, str | None]:

@@ -105,7 +105,7 @@ class _GroupInOneStatement:
 
     def __init__(self, inserts: Sequence[Insert], dialect: sa.Dialect) -> None:
         self._widths = [len(insert.types) for insert in inserts]
-        self._statement = _Statement("fradect_group", *_in_one(inserts), dialect)
+        self._statement = _Statement(f"fradect_group_{len(inserts)}", *_in_one(inserts), dialect)
 
     def ready(self, connection: sa.PoolProxiedConnection, parts: Sequence[Rows]) -> Callable[[], None]:
         columns = chain.from_iterable(

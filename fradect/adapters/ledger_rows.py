@@ -1,13 +1,14 @@
 """The rows that one decision becomes. What is derived later, or by the database, is not in them."""
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from fradect.adapters.chain import CHAIN_FORMAT, GENESIS
-from fradect.ports import Record
+from fradect.ports import DataKey, Record
 from fradect.types import Action
 
 STATUS = {Action.APPROVE: "approved", Action.REVIEW: "in_review", Action.DECLINE: "declined"}
@@ -101,6 +102,12 @@ def key_row(record: Record) -> dict[str, Any]:
         "request_digest": record.request_digest,
         "created_at": decision.decided_at,
     }
+
+
+def new_keys(records: Sequence[Record]) -> dict[str, DataKey]:
+    """By id those that are not stored yet: several records may be sealed under one."""
+    keys = [record.data_key for record in records]
+    return {key.row()["id"]: key for key in keys if key is not None and not key.is_stored}
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,7 @@ by its row in `events`, and the winners alone are linked and written.
 import logging
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,13 +16,13 @@ import sqlalchemy as sa
 from fradect.adapters.chain import link
 from fradect.adapters.database import OnlyWriter, count_values, migrate, open_database, reason, sqlite_path
 from fradect.adapters.direct import group, lent, search, unsure
-from fradect.adapters.ledger_rows import Head, decision_row, key_row, outbox_row, transaction_row
+from fradect.adapters.ledger_rows import Head, decision_row, key_row, new_keys, outbox_row, transaction_row
 from fradect.adapters.packed import MISFITS
 from fradect.adapters.prepared import Insert, Rows
-from fradect.adapters.tables import event_row, events, idempotency_keys, outbox, risk_decisions, transactions
+from fradect.adapters.tables import data_keys, event_row, events, idempotency_keys, outbox, risk_decisions, transactions
 from fradect.crash import crash_point
 from fradect.errors import FradectError, InvalidInput, Unavailable, Uncertain
-from fradect.ports import Asked, Record, Stored
+from fradect.ports import Asked, DataKey, Record, Stored
 
 log = logging.getLogger(__name__)
 _Key = tuple[str, str, str]  # tenant, module, event
@@ -60,6 +60,8 @@ class SqlLedger:
         self._outbox = Insert(outbox, dialect, ("id", "delivered_at"))
         self._inserts = (self._keys, self._events, self._decisions, self._transactions, self._outbox)
         self._group = group(self._inserts, dialect)
+        self._data_keys = Insert(data_keys, dialect)
+        self._group_with_keys = group((*self._inserts, self._data_keys), dialect)
         self._turn = threading.Lock()
         self._head: Head | None = None
         self._until_counted = _YOUNG
@@ -135,15 +137,22 @@ class SqlLedger:
         keys = [key_row(record) for record in records if record.idempotency_key is not None]
         told = self._told(records)
         rows = (self._keys.by_key(keys), self._events.by_key(happened), decided, *told)
-        self._write_rows([insert.values(part) for insert, part in zip(self._inserts, rows, strict=True)])
+        parts = [insert.values(part) for insert, part in zip(self._inserts, rows, strict=True)]
+        sealed_under = new_keys(records)
+        if sealed_under:
+            self._write_rows([*parts, self._data_keys.values(key.row() for key in sealed_under.values())])
+        else:
+            self._write_rows(parts)
         crash_point("after-commit")
+        _are_stored(sealed_under)
         self._head = head
         self._grew(len(records))
 
     def _write_rows(self, parts: Sequence[Rows]) -> None:
         try:
             with lent(self.engine) as connection:
-                make_durable = self._group.ready(connection, parts)
+                together = self._group if len(parts) == len(self._inserts) else self._group_with_keys
+                make_durable = together.ready(connection, parts)
                 crash_point("before-commit")
                 make_durable()
         except sa.exc.DBAPIError as error:
@@ -180,12 +189,15 @@ class SqlLedger:
             head, self._head = self._head, None
             head = head or self._read_head(connection)
             winners = self._settle(connection, records)
+            sealed_under = new_keys([record for record, _ in winners])
+            self._data_keys.run_new(connection, [key.row() for key in sealed_under.values()])
             if winners:
                 head = self._append(connection, winners, head)
                 crash_point("before-commit")
                 _make_durable(connection)
                 crash_point("after-commit")
         self._head = head
+        _are_stored(sealed_under)
         self._grew(len(winners))
         return {record.decision.decision_id for record, _ in winners}
 
@@ -273,6 +285,11 @@ class SqlLedger:
             return [error] * len(lost)
 
 
+def _are_stored(keys: Mapping[str, DataKey]) -> None:
+    for key in keys.values():
+        key.is_stored = True
+
+
 def _make_durable(connection: sa.Connection) -> None:
     try:
         connection.commit()
@@ -285,8 +302,10 @@ def _to_be_tried_again(error: sa.exc.DBAPIError) -> bool:
 
 
 def _in_doubt(answer: Stored | FradectError) -> Stored | FradectError:
-    """It was written once already, and only what is found now is known of it."""
-    return Uncertain(f"{answer}; it may be stored") if isinstance(answer, Unavailable) else answer
+    """It was written before, for all we know; only what is found now is certain."""
+    if not isinstance(answer, Unavailable) or isinstance(answer, Uncertain):
+        return answer
+    return Uncertain(f"{answer}; it may be stored all the same: ask again under the same id")
 
 
 def _key(record: Record) -> _Key:

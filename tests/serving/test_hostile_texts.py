@@ -12,6 +12,7 @@ import httpx
 import sqlalchemy as sa
 
 from fradect.adapters.database import open_database
+from fradect.adapters.sql_keys import SqlKeys
 from fradect.adapters.tables import events
 from fradect.adapters.vault import HomeVault
 from fradect.modules.declaration import FieldType
@@ -114,10 +115,12 @@ def test_a_text_comes_back_to_the_letter_from_every_field_at_once(client: Client
     answers = _post_all(client, (_filled(text, event_id) for event_id, text in texts.items()))
     assert [answer.status_code for answer in answers] == [200] * len(texts), [a.text for a in answers]
     stored = _stored(tmp_path)
-    vault = HomeVault(tmp_path)
+    keys = SqlKeys.at(f"sqlite:///{tmp_path}/ledger.db")
+    vault = HomeVault(tmp_path, keys)
     for event_id, text in texts.items():
         kept = {name: _kept(vault, event_id, name, stored[event_id]) for name in PATHS}
         assert kept == dict.fromkeys(PATHS, unicodedata.normalize("NFC", text).strip())
+    keys.close()
 
 
 def test_an_id_comes_back_to_the_letter_and_is_the_same_id_again(client: Client, tmp_path: Path) -> None:
