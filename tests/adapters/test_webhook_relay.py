@@ -169,7 +169,7 @@ def test_many_that_hang_hold_up_nobody_else(town: Town, receiver: Make) -> None:
     quick = town.listen(shop.url)
     town.decide("tx1", "tx2")
     for n in range(4):
-        town.decide(f"tx{n}", tenant=f"tenant{n}")
+        town.decide(f"of-tenant{n}", tenant=f"tenant{n}")
     began = time.monotonic()
     town.relay_until(lambda: _states(town, quick).count(State.DELIVERED) == 2, Limits(connect=0.5, whole=30.0))
     assert time.monotonic() - began < 5.0
