@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from fradect import decide
 from fradect.errors import FradectError, InvalidInput, Unavailable
@@ -29,14 +30,20 @@ class RowProblem(msgspec.Struct, frozen=True, omit_defaults=True):
     field: str | None = None
 
 
-class RowResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What came of a row: its answer, or why there is none. Rows are counted from 1; of one that could not be read as
-    a request, the id is not told either."""
+class DecidedRow(msgspec.Struct, frozen=True):
+    """A row's answer, as a request's. Rows are counted from 1."""
 
     row: int
-    transaction_id: str | None = None
-    answer: msgspec.Raw | None = None
-    problem: RowProblem | None = None
+    transaction_id: str
+    answer: Annotated[msgspec.Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/Answer"})]
+
+
+class RejectedRow(msgspec.Struct, frozen=True):
+    """A row that was not decided, and why. Of one that is no request, the id is not told either."""
+
+    row: int
+    transaction_id: str | None
+    problem: RowProblem
 
 
 class Came(NamedTuple):
@@ -135,7 +142,7 @@ _outcome = msgspec.json.Decoder(_Outcome)
 
 
 def _answered(row: Row, asked: decide.Request, decided: decide.Decided) -> Came:
-    result = RowResult(row.number, asked.event.event_id, msgspec.Raw(decided.answer))
+    result = DecidedRow(row.number, asked.event.event_id, msgspec.Raw(decided.answer))
     return Came(msgspec.json.encode(result) + b"\n", ONE_OF[_outcome.decode(decided.answer).decision])
 
 
@@ -143,7 +150,7 @@ def _rejected(row: Row, asked: decide.Request | None, error: FradectError) -> Ca
     field = error.field if isinstance(error, InvalidInput) else None
     kind = f"urn:fradect:problem:{error.type}"
     problem = RowProblem(kind, TITLES[error.type], error.status, _printable(str(error)), field and _printable(field))
-    result = RowResult(row.number, None if asked is None else asked.event.event_id, problem=problem)
+    result = RejectedRow(row.number, None if asked is None else asked.event.event_id, problem)
     return Came(msgspec.json.encode(result) + b"\n", REJECTED)
 
 

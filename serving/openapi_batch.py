@@ -6,10 +6,10 @@ from fradect.jobs import MOST_ITEM_BYTES, MOST_ITEMS, MOST_ROWS
 from serving.batch_body import BatchRequest
 from serving.batch_schemas import JobOut, JobsOut, UploadOut
 from serving.batch_uploads import KINDS
-from serving.batch_work import RowResult
+from serving.batch_work import DecidedRow, RejectedRow
 from serving.openapi_parts import BODY_PROBLEMS, answer, answers, json_of
 
-BATCH_TYPES = (BatchRequest, JobOut, JobsOut, UploadOut, RowResult)
+BATCH_TYPES = (BatchRequest, JobOut, JobsOut, UploadOut, DecidedRow, RejectedRow)
 
 _AWAY = {503: "The database of batches does not answer; try again"}
 _NO_JOB = {404: "No such job", **_AWAY}
@@ -136,7 +136,8 @@ def _cancel(operation: str) -> dict[str, Any]:
 
 def _result() -> dict[str, Any]:
     form = {"type": "string", "enum": ["ndjson", "csv"], "default": "ndjson"}
-    lines = {"application/x-ndjson": {"schema": {"$ref": "#/components/schemas/RowResult"}}}
+    either = [{"$ref": f"#/components/schemas/{kind.__name__}"} for kind in (DecidedRow, RejectedRow)]
+    lines = {"application/x-ndjson": {"schema": {"oneOf": either}}}
     content = {**lines, "text/csv": {"schema": {"type": "string"}}}
     problems = {**_NO_JOB, 409: "It is not over yet", 422: "No such format"}
     return {

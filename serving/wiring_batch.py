@@ -30,6 +30,7 @@ class BatchParts:
         self._jobs = SqlJobs(shared, vault, self._files.delete)
         self._leases = SqlLeases(shared, vault, self._files.delete)
         self._metrics, self._now = metrics, now
+        self._is_alone = shared.dialect.name == "sqlite"  # its ledger has one service
         self._thread = OwnThread("batches of callers")
         self._runner: Runner | None = None
         self.routes = Batch(
@@ -46,6 +47,8 @@ class BatchParts:
         """Work on batches as soon as there is a loop that requests are decided on."""
         deciding = Deciding(wired, is_blind, SpareRoom(wired.admission))
         sources = Sources(self._leases, self._files, deciding.rows, self._now, loop)
+        if self._is_alone:
+            self._leases.inherit(self._now())
         self._runner = Runner(sources, self._metrics.worked)
         self._runner.start()
 
