@@ -41,7 +41,7 @@ test: setup ## All tests
 lint: setup ## Style, types and import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy fradect flows training serving monitoring expectations feature_repo benchmarks
+	@$(BIN)/mypy fradect flows training serving monitoring expectations feature_repo benchmarks clients/python/src
 	@$(BIN)/lint-imports
 
 faults: setup ## Kill, freeze and fill what FRADECT stands on, 300 rounds each (FRADECT_FAULT_ROUNDS)

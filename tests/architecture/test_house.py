@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("fradect", "flows", "training", "serving", "monitoring", "expectations", "feature_repo", "benchmarks")
+PACKAGES += ("clients/python/src/fradect_client",)
 SOURCES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py") if "__pycache__" not in p.parts)
 
 # Vendor -> the only files that may import it. A second door needs a reason here.

@@ -1,0 +1,291 @@
+"""Every operation as a value: what is sent, how its answer is read, and whether sending it twice does it once.
+
+Both clients send these; nothing here does any input or output.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from fradect_client import types
+from fradect_client.errors import InvalidArgument
+
+T = TypeVar("T")
+
+_JSON = {"Content-Type": "application/json"}
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+FILE_TYPES: Mapping[types.FileFormat, str] = {
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
+}
+_SUFFIXES: Mapping[str, types.FileFormat] = {
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".csv": "csv",
+    ".parquet": "parquet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request. `repeatable`: when nobody can say whether it was done, it is sent again.
+
+    `also`: statuses that are read like those of success.
+    """
+
+    method: str
+    path: str
+    read: Callable[[bytes], T]
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Path | None = None
+    repeatable: bool = True
+    also: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which decisions: those that all of it fits. `from_` is included, `to` is not."""
+
+    module: str | None = None
+    decision: types.DecisionName | None = None
+    from_: datetime | None = None
+    to: datetime | None = None
+    outcome: types.OutcomeFilter | None = None
+    min_score: int | None = None
+    max_score: int | None = None
+    customer_id: str | None = None
+    release: str | None = None
+    degraded: bool | None = None
+
+
+ALL = Filter()
+
+
+def reads(kind: type[T]) -> Callable[[bytes], T]:
+    return msgspec.json.Decoder(kind).decode
+
+
+def _nothing(_body: bytes) -> None:
+    return None
+
+
+def _text(body: bytes) -> str:
+    return body.decode()
+
+
+_answer, _job, _job_page = reads(types.Answer), reads(types.Job), reads(types.JobPage)
+_decision, _standing, _page = reads(types.Decision), reads(types.Standing), reads(types.DecisionPage)
+_upload = reads(types.Upload)
+_webhook, _secret, _webhooks = reads(types.Webhook), reads(types.WebhookWithSecret), reads(types.Webhooks)
+_delivery, _deliveries = reads(types.Delivery), reads(types.DeliveryPage)
+_health, _readiness = reads(types.Health), reads(types.Readiness)
+_anything: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """How a purchase is asked about. Without `idempotency_key` one is made."""
+
+    channel: str | None = None
+    include_factors: bool = True
+    idempotency_key: str | None = None
+
+
+def score(transaction: types.TransactionLike, asked: Scoring) -> Call[types.Answer]:
+    return _scoring(transaction, asked, _answer)
+
+
+def score_later(transaction: types.TransactionLike, asked: Scoring) -> Call[types.Job]:
+    return _scoring(transaction, asked, _job, {"async": True})
+
+
+def _scoring(
+    transaction: types.TransactionLike,
+    asked: Scoring,
+    read: Callable[[bytes], T],
+    more: Mapping[str, Any] | None = None,
+) -> Call[T]:
+    body: dict[str, Any] = {"transaction": transaction}
+    if asked.channel is not None:
+        body["context"] = {"channel": asked.channel}
+    body["options"] = {"include_factors": asked.include_factors, **(more or {})}
+    return _post("/api/v1/ecommerce/score", read, body, _keyed(asked.idempotency_key))
+
+
+def get_decision(decision_id: str) -> Call[types.Decision]:
+    return _get(f"/api/v1/decisions/{_one(decision_id)}", _decision)
+
+
+def list_decisions(chosen: Filter, limit: int | None, cursor: str | None) -> Call[types.DecisionPage]:
+    given = {name: getattr(chosen, name) for name in Filter.__slots__}
+    given["from"] = given.pop("from_")
+    return _get("/api/v1/decisions", _page, **given, limit=limit, cursor=cursor)
+
+
+def tell_outcome(
+    decision_id: str, outcome: types.Outcome, known_at: datetime | None, note: str | None
+) -> Call[types.Standing]:
+    """Told again, nothing changes; without `known_at`, the time at which it is told counts."""
+    body = _given(outcome=outcome, known_at=known_at, note=note)
+    return _post(f"/api/v1/decisions/{_one(decision_id)}/outcome", _standing, body)
+
+
+def submit_batch(
+    items: Sequence[types.TransactionLike] | None,
+    upload_id: str | None,
+    include_factors: bool,
+    idempotency_key: str | None,
+) -> Call[types.Job]:
+    if (items is None) == (upload_id is None):
+        raise InvalidArgument("give items or upload_id, one of the two")
+    rows = None if items is None else [{"type": "transaction", "data": item} for item in items]
+    body = _given(items=rows, upload_id=upload_id, options={"include_factors": include_factors})
+    return _post("/api/v1/batch/score", _job, body, _keyed(idempotency_key))
+
+
+def upload(source: Path | bytes, form: types.FileFormat | None) -> Call[types.Upload]:
+    """Sent twice it is kept twice, for a day at most."""
+    if form is None:
+        form = _SUFFIXES.get(source.suffix.lower()) if isinstance(source, Path) else None
+    if form is None:
+        raise InvalidArgument(f"say the file's format, one of {', '.join(FILE_TYPES)}")
+    size = source.stat().st_size if isinstance(source, Path) else len(source)
+    headers = {"Content-Type": FILE_TYPES[form], "Content-Length": str(size)}
+    return Call("POST", "/api/v1/batch/uploads", _upload, headers=headers, body=source)
+
+
+def delete_upload(upload_id: str) -> Call[None]:
+    return Call("DELETE", f"/api/v1/batch/uploads/{_one(upload_id)}", _nothing)
+
+
+def list_jobs(limit: int | None, before: str | None) -> Call[types.JobPage]:
+    return _get("/api/v1/batch/jobs", _job_page, limit=limit, before=before)
+
+
+def get_job(job_id: str) -> Call[types.Job]:
+    return _get(f"/api/v1/batch/jobs/{_one(job_id)}", _job)
+
+
+def cancel_job(job_id: str) -> Call[types.Job]:
+    return _post(f"/api/v1/batch/jobs/{_one(job_id)}/cancel", _job)
+
+
+def job_result(job_id: str, form: types.ResultFormat) -> Call[None]:
+    """Its answer is read as it comes."""
+    return _get(f"/api/v1/batch/jobs/{_one(job_id)}/result", _nothing, format=form)
+
+
+def register_webhook(
+    url: str, events: Sequence[types.EventName], secret: str | None, description: str
+) -> Call[types.WebhookWithSecret]:
+    body = {"url": url, "events": events, "description": description, **_given(secret=secret)}
+    return _post("/api/v1/webhooks", _secret, body, repeatable=False)
+
+
+def list_webhooks() -> Call[types.Webhooks]:
+    return _get("/api/v1/webhooks", _webhooks)
+
+
+def get_webhook(webhook_id: str) -> Call[types.Webhook]:
+    return _get(f"/api/v1/webhooks/{_one(webhook_id)}", _webhook)
+
+
+def delete_webhook(webhook_id: str) -> Call[None]:
+    return Call("DELETE", f"/api/v1/webhooks/{_one(webhook_id)}", _nothing)
+
+
+def rotate_secret(webhook_id: str, overlap_seconds: int, secret: str | None) -> Call[types.WebhookWithSecret]:
+    body = {"overlap_seconds": overlap_seconds, **_given(secret=secret)}
+    return _post(f"/api/v1/webhooks/{_one(webhook_id)}/rotate-secret", _secret, body, repeatable=False)
+
+
+def disable_webhook(webhook_id: str) -> Call[types.Webhook]:
+    return _post(f"/api/v1/webhooks/{_one(webhook_id)}/disable", _webhook)
+
+
+def enable_webhook(webhook_id: str) -> Call[types.Webhook]:
+    return _post(f"/api/v1/webhooks/{_one(webhook_id)}/enable", _webhook)
+
+
+def test_webhook(webhook_id: str) -> Call[types.Delivery]:
+    return _post(f"/api/v1/webhooks/{_one(webhook_id)}/test", _delivery, repeatable=False)
+
+
+def list_deliveries(
+    webhook_id: str, state: types.DeliveryState | None, limit: int | None, before: str | None
+) -> Call[types.DeliveryPage]:
+    path = f"/api/v1/webhooks/{_one(webhook_id)}/deliveries"
+    return _get(path, _deliveries, state=state, limit=limit, before=before)
+
+
+def replay_delivery(webhook_id: str, delivery_id: str) -> Call[types.Delivery]:
+    path = f"/api/v1/webhooks/{_one(webhook_id)}/deliveries/{_one(delivery_id)}/replay"
+    return _post(path, _delivery, repeatable=False)
+
+
+def health() -> Call[types.Health]:
+    return _get("/health", _health)
+
+
+def ready() -> Call[types.Readiness]:
+    return Call("GET", "/ready", _readiness, also=(503,))
+
+
+def metrics() -> Call[str]:
+    return _get("/metrics", _text)
+
+
+def openapi() -> Call[dict[str, Any]]:
+    return _get("/openapi.json", _anything)
+
+
+def _get(path: str, read: Callable[[bytes], T], **query: Any) -> Call[T]:
+    return Call("GET", path, read, {name: _written(value) for name, value in query.items() if value is not None})
+
+
+def _post(
+    path: str,
+    read: Callable[[bytes], T],
+    body: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    *,
+    repeatable: bool = True,
+) -> Call[T]:
+    if body is None:
+        return Call("POST", path, read, repeatable=repeatable)
+    try:
+        raw = _encode(body)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"the request cannot be written as JSON: {error}") from error
+    return Call("POST", path, read, headers={**_JSON, **(headers or {})}, body=raw, repeatable=repeatable)
+
+
+def _keyed(key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": key or str(uuid.uuid4())}
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _one(name: str) -> str:
+    """A part of a path, so that no id leads elsewhere."""
+    if not name or name in (".", ".."):
+        raise InvalidArgument(f"{name!r} is no id")
+    return quote(name, safe="")
+
+
+def _written(value: str | float | datetime) -> str:
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise InvalidArgument(f"{value} says no time zone; give datetime(..., tzinfo=UTC) or the like")
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return str(value).lower() if isinstance(value, bool) else str(value)
