@@ -170,6 +170,12 @@ class RedisState:
     def size(self, tenant_id: str, module: str) -> Size:
         return self._care.size(self._current(tenant_id, module))
 
+    def forget(self, tenant_id: str, module: str, entity: str, key: str) -> bool:
+        scope = self._current(tenant_id, module)
+        names = [head + raw(key) for _, head in scope.heads.get(entity, ())]
+        with self._link.trouble():
+            return bool(names and self._link.client.unlink(*names))
+
     def drop(self, tenant_id: str, module: str) -> None:
         self._care.drop(hash_of(tenant_id, module))
         self._scopes.pop((tenant_id, module), None)

@@ -203,6 +203,16 @@ class SqliteState:
     def size(self, tenant_id: str, module: str) -> Size:
         return self._care.size(self._adopted(tenant_id, module))
 
+    def forget(self, tenant_id: str, module: str, entity: str, key: str) -> bool:
+        scope = self._adopted(tenant_id, module)
+        if entity not in scope.entities:
+            return False
+        with self._file.transaction():
+            self._still(scope)
+            held = any(self._file.held(scope, entity, raw(key)))
+            self._file.replace(scope, entity, raw(key), Held())
+        return held
+
     def drop(self, tenant_id: str, module: str) -> None:
         with self._file.transaction() as db:
             number = self._number_of(tenant_id, module)

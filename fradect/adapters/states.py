@@ -115,6 +115,10 @@ class States(Protocol):
 
     def size(self, tenant_id: str, module: str) -> Size: ...
 
+    def forget(self, tenant_id: str, module: str, entity: str, key: str) -> bool:
+        """Remove all that is held of one key of an entity; whether there was anything."""
+        ...
+
     def drop(self, tenant_id: str, module: str) -> None:
         """Take the scope away, its numbers too. For scopes that were made for a while."""
         ...
