@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -39,7 +40,8 @@ DECISION_COLUMNS = (
 _ADDED = {1: (), CHAIN_FORMAT: ("signals", "chain_format")}
 
 _ENCODER = msgspec.msgpack.Encoder()
-
+_of_event = itemgetter(*EVENT_COLUMNS)
+_of_decision = {format_: itemgetter(*DECISION_COLUMNS, *added) for format_, added in _ADDED.items()}
 
 CHECKPOINT_COLUMNS = ("number", "day", "writer", "chain_seq", "row_hash")
 
@@ -51,8 +53,7 @@ def columns_of(chain_format: int) -> tuple[str, ...]:
 
 def link(previous: bytes, event: Mapping[str, Any], decision: Mapping[str, Any]) -> bytes:
     """SHA-256 over the previous hash and the MessagePack array of what the row's format covers, as stored."""
-    covered = [*(event[name] for name in EVENT_COLUMNS), *(decision[name] for name in DECISION_COLUMNS)]
-    covered += (decision[name] for name in _ADDED[decision["chain_format"]])
+    covered = (*_of_event(event), *_of_decision[decision["chain_format"]](decision))
     return hashlib.sha256(previous + _ENCODER.encode(covered)).digest()
 
 
