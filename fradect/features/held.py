@@ -293,10 +293,8 @@ def _fold(tiles: Tiles, so_far: Folded, rows: Iterable[tuple[int, ...]]) -> None
         _, _, *columns = zip(*some, strict=True)
         held[time] = _added(tiles, held.get(time), len(some), columns)
         for place in tiles.distinct:
-            codes = {code for code in columns[place] if code >= 0}
-            if codes:
-                before = distinct.get((time, place), ())
-                distinct[time, place] = sorted(codes.union(before))[:MOST_DISTINCT]
+            if codes := {code for code in columns[place] if code >= 0}:
+                distinct[time, place] = sorted(codes.union(distinct.get((time, place), ())))[:MOST_DISTINCT]
 
 
 def _added(tiles: Tiles, old: Tile | None, count: int, columns: Sequence[Sequence[int]]) -> Tile:
