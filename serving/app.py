@@ -16,6 +16,7 @@ from fradect.errors import FradectError, NotFound, Unavailable
 from serving.admission import Overloaded
 from serving.auth import Endpoint, limits_of
 from serving.batch_routes import BatchRoutes
+from serving.customers import CustomerRoutes
 from serving.decisions import DecisionRoutes
 from serving.metrics import Metrics
 from serving.permissions import check
@@ -33,6 +34,7 @@ def create(wired: Wired) -> ASGIApp:
     routes = Routes(wired)
     decisions = DecisionRoutes(wired.past, wired.metrics, wired.source.now)
     webhooks = WebhookRoutes(wired.webhooks, wired.past, wired.source.now)
+    customers = CustomerRoutes(wired.customers, wired.past, wired.source.now)
     answering = _Answering(wired.metrics)
 
     def route(method: str, path: str, endpoint: Endpoint) -> Route:
@@ -46,6 +48,7 @@ def create(wired: Wired) -> ASGIApp:
             route("GET", "/api/v1/decisions/{decision_id}", decisions.show),
             route("POST", "/api/v1/decisions/{decision_id}/outcome", decisions.tell),
             *(route(*each) for each in webhooks.all()),
+            *(route(*each) for each in customers.all()),
             route("GET", "/health", routes.health),
             route("GET", "/ready", routes.ready),
             route("GET", "/metrics", routes.metrics),

@@ -5,7 +5,15 @@ from collections.abc import Iterable, Mapping
 from starlette.routing import BaseRoute, Route
 
 from fradect.errors import Refused
-from fradect.permissions import READ_DECISIONS, READ_WEBHOOKS, SCORE, WRITE_WEBHOOKS
+from fradect.permissions import (
+    ERASE_CUSTOMERS,
+    EXPORT_CUSTOMERS,
+    READ_CUSTOMERS,
+    READ_DECISIONS,
+    READ_WEBHOOKS,
+    SCORE,
+    WRITE_WEBHOOKS,
+)
 
 OPEN = "open"
 """Of routes that anybody may call, without a key: they tell nothing of any tenant."""
@@ -33,6 +41,9 @@ RULES: Mapping[tuple[str, str], str] = {
     ("POST", "/api/v1/webhooks/{webhook_id}/test"): WRITE_WEBHOOKS,
     ("GET", "/api/v1/webhooks/{webhook_id}/deliveries"): READ_WEBHOOKS,
     ("POST", "/api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay"): WRITE_WEBHOOKS,
+    ("GET", "/api/v1/customers/{customer_id}/risk-profile"): READ_CUSTOMERS,
+    ("GET", "/api/v1/customers/{customer_id}/export"): EXPORT_CUSTOMERS,
+    ("DELETE", "/api/v1/customers/{customer_id}"): ERASE_CUSTOMERS,
     ("GET", "/health"): OPEN,
     ("GET", "/ready"): OPEN,
     ("GET", "/metrics"): OPEN,

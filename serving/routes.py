@@ -18,6 +18,7 @@ from serving.auth import Guard, caller_of
 from serving.batch_routes import Batch
 from serving.body import read_body
 from serving.champions import Champions
+from serving.customers import Customers
 from serving.decisions import Past
 from serving.drawn import drawn_hex
 from serving.idempotency import Running, key_of
@@ -55,6 +56,7 @@ class Wired:
     past: Past
     webhooks: Webhooks
     batch: Batch
+    customers: Customers
     source: decide.Source
     not_ready: Callable[[], tuple[str, ...]]
     openapi: bytes

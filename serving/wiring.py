@@ -26,7 +26,6 @@ from fradect.adapters.state_parts import Rebuilt
 from fradect.adapters.state_upkeep import StoredEvents, Upkeep
 from fradect.adapters.states import is_embedded, open_state
 from fradect.adapters.tokens import JwtTokens
-from fradect.adapters.vault import HomeVault
 from fradect.breaker import Breaker
 from fradect.decide import BATCH_FEATURES, FEATURES_SHARE, LIVE_STATE, Decider, Ports, Source
 from fradect.errors import FradectError, Unavailable
@@ -51,6 +50,7 @@ from serving.routes import Wired
 from serving.trial import Trials
 from serving.verified import Verified
 from serving.wiring_batch import BatchParts
+from serving.wiring_customers import CustomerParts
 from serving.wiring_webhooks import WebhookParts
 from serving.workers import ALONE, Worker, check_shareable, one_at_a_time
 
@@ -115,12 +115,19 @@ class Service:
             Trials(), Verified(settings.home / "verified.json"), lambda: worker.is_first and not self._behind
         )
         self._champions = Champions(ReleasesFolder(settings.home), self._batch_of, self._prepare, checks)
-        self._threads = OwnThread("live state"), OwnThread("feature store"), OwnThread("ledger")
+        self._threads = (
+            OwnThread("live state"),
+            OwnThread("feature store"),
+            OwnThread("ledger"),
+            OwnThread("ledger reads"),
+        )
         self._past_thread = OwnThread("past decisions")
         self._closers += [thread.close for thread in (*self._threads, self._past_thread)]
-        self._webhooks = WebhookParts(settings, self._ledger.engine, HomeVault(settings.home), self._metrics)
+        databases = (self._ledger.engine, shared)
+        self._customers = CustomerParts(settings, databases, self._state, self._champions.all, now_micros)
+        self._webhooks = WebhookParts(settings, self._ledger.engine, self._customers.vault, self._metrics)
         self._closers.append(self._webhooks.close)
-        self._batch = BatchParts(settings.home, shared, HomeVault(settings.home), self._metrics, now_micros)
+        self._batch = BatchParts(settings.home, shared, self._customers.vault, self._metrics, now_micros)
         self._housekeeping = Housekeeping(self._chores())
         self._sharing = Housekeeping([Chore("sharing rate limits", 1, self._limits.share)])
         self._closers += [self._note_uses, self._housekeeping.stop, self._sharing.stop, self._batch.close]
@@ -137,13 +144,14 @@ class Service:
         self._sharing.start()
         source = Source(now_micros, _new_decision_id)
         engine = self._ledger.engine
-        state_thread, batch_thread, ledger_thread = self._threads
+        state_thread, batch_thread, ledger_thread, finding_thread = self._threads
         ports = Ports(
             state=self._state,
             ledger=self._ledger,
             state_thread=state_thread,
             batch_thread=batch_thread,
             ledger_thread=ledger_thread,
+            finding_thread=finding_thread,
             state_breaker=self._breakers[LIVE_STATE],
             batch_breaker=self._breakers[BATCH_FEATURES],
             signals=self._lists,
@@ -152,13 +160,14 @@ class Service:
             decider=Decider(ports, self._budget_ms, source),
             champions=self._champions,
             guard=Guard(self._keys, self._tokens, self._limits),
-            vault=HomeVault(self._home),
+            vault=self._customers.vault,
             metrics=self._metrics,
             ip_tables=self._ip_tables,
             admission=self._admission,
             past=Past(DecisionReads(engine), SqlOutcomes(engine), DecisionPages(engine), self._past_thread),
             webhooks=self._webhooks.routes,
             batch=self._batch.routes,
+            customers=self._customers.routes,
             source=source,
             not_ready=self._not_ready,
             openapi=document(),
@@ -182,12 +191,14 @@ class Service:
             Chore("noting uses of keys", 60, self._note_uses),
             Chore("following issuers", 4, self._tokens.follow),
             Chore("following IP tables", 20, self._follow_tables),
+            Chore("following erasures", 2, self._customers.follow),
             Chore("showing measurements", 20, self._show),
             Chore("showing batches", 10, self._batch.show),
         )
         one_is_enough = (
             Chore("following the shared store", 20, self._share),
             Chore("reconciling", 4, self._reconcile),
+            Chore("finishing erasures", 20, self._customers.settle),
             Chore("handing outcomes on", 4, self._hand_on),
             Chore("following imports", 20, self._catch_up),
             Chore("sweeping the live state", 4, self._state.sweep),
