@@ -70,6 +70,7 @@ class Ports:
     state_thread: OwnThread
     batch_thread: OwnThread
     ledger_thread: OwnThread
+    finding_thread: OwnThread  # so that no request waits for another's commit to hear that it is new
     signals: Signals = NOTHING_LISTED
     state_breaker: Breaker = field(default_factory=lambda: Breaker("the live state"))
     batch_breaker: Breaker = field(default_factory=lambda: Breaker("the feature store"))
@@ -139,7 +140,7 @@ class Decider:
         self._source = source
         self._turns = Turns()
         self._arriving = Grouped(ports.state_thread, ports.state.arrive_many)
-        self._finding = Grouped(ports.ledger_thread, ports.ledger.find_many)
+        self._finding = Grouped(ports.finding_thread, ports.ledger.find_many)
         self._writing = Grouped(ports.ledger_thread, ports.ledger.commit_many)
 
     async def decide(self, request: Request, champion: Champion) -> Decided:

@@ -17,16 +17,15 @@ class Bench:
     state: MemoryState = field(default_factory=MemoryState)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     batch: MemoryBatch = field(default_factory=MemoryBatch)
-    threads: tuple[OwnThread, OwnThread, OwnThread] = field(
-        default_factory=lambda: (OwnThread("state"), OwnThread("batch"), OwnThread("ledger"))
+    threads: tuple[OwnThread, OwnThread, OwnThread, OwnThread] = field(
+        default_factory=lambda: (OwnThread("state"), OwnThread("batch"), OwnThread("ledger"), OwnThread("reads"))
     )
     budget_ms: int = 2_000
     contract: str = "ecommerce/standard"
     made: int = 0
 
     def decider(self) -> Decider:
-        state, batch, ledger = self.threads
-        return Decider(Ports(self.state, self.ledger, state, batch, ledger), self.budget_ms, self.source)
+        return Decider(Ports(self.state, self.ledger, *self.threads), self.budget_ms, self.source)
 
     @property
     def source(self) -> Source:

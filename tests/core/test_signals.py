@@ -27,7 +27,7 @@ class Gone:
 
 @pytest.fixture
 def threads() -> Iterator[list[OwnThread]]:
-    threads = [OwnThread(name) for name in ("state", "batch", "ledger")]
+    threads = [OwnThread(name) for name in ("state", "batch", "ledger", "reads")]
     yield threads
     for thread in threads:
         thread.close()

@@ -65,14 +65,14 @@ LISTED = Lists(
 
 
 @pytest.fixture
-def threads() -> Iterator[tuple[OwnThread, OwnThread, OwnThread]]:
-    threads = (OwnThread("state"), OwnThread("batch"), OwnThread("ledger"))
+def threads() -> Iterator[tuple[OwnThread, ...]]:
+    threads = tuple(OwnThread(name) for name in ("state", "batch", "ledger", "reads"))
     yield threads
     for thread in threads:
         thread.close()
 
 
-def _decide(events: Sequence[Event], threads: tuple[OwnThread, OwnThread, OwnThread], *, batch: bool) -> list[Any]:
+def _decide(events: Sequence[Event], threads: tuple[OwnThread, ...], *, batch: bool) -> list[Any]:
     parts = {part: (FOLDER / "release" / part).read_bytes() for part in PARTS}
     release = load(assemble(name_of(digests(parts)), parts))
     state, numbers = SqliteState("", scratch=True), count(1)
@@ -103,7 +103,7 @@ def _plain(decision: Decision) -> dict[str, Any]:
     }
 
 
-def test_decisions_are_what_they_were(threads: tuple[OwnThread, OwnThread, OwnThread]) -> None:
+def test_decisions_are_what_they_were(threads: tuple[OwnThread, ...]) -> None:
     if os.environ.get("FRADECT_GOLDEN") == "write":
         for part, raw in toy_release().parts().items():
             (FOLDER / "release" / part).write_bytes(raw)
