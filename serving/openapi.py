@@ -8,10 +8,12 @@ from fradect import __doc__ as about
 from fradect.answer import Answer
 from serving.decisions import DecisionOut, OutcomeRequest, StandingOut
 from serving.openapi_batch import BATCH_TYPES, LATER, batch_paths
+from serving.openapi_customers import CUSTOMER_TYPES, customer_paths
 from serving.openapi_decisions import LIST_TYPES, list_decisions
 from serving.openapi_parts import BODY_PROBLEMS, answers, json_of, plain_text, reading
 from serving.openapi_security import SCHEMES, secured
 from serving.openapi_webhooks import MESSAGES, WEBHOOK_TYPES, webhook_paths
+from serving.openapi_whole import whole
 from serving.problems import Problem
 from serving.schemas import PurchaseRequest
 
@@ -68,10 +70,10 @@ def document() -> bytes:
     """The whole description as JSON."""
     types = (PurchaseRequest, Answer, OutcomeRequest, StandingOut, DecisionOut, Problem, Health, Readiness)
     _, schemas = msgspec.json.schema_components(
-        (*types, *WEBHOOK_TYPES, *BATCH_TYPES, *LIST_TYPES), ref_template="#/components/schemas/{name}"
+        (*types, *WEBHOOK_TYPES, *BATCH_TYPES, *LIST_TYPES, *CUSTOMER_TYPES), ref_template="#/components/schemas/{name}"
     )
     title = (about or "").partition(":")[0]
-    return msgspec.json.encode(
+    told = whole(
         {
             "openapi": "3.1.0",
             "info": {"title": title, "version": "1", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
@@ -80,6 +82,7 @@ def document() -> bytes:
             "components": {"schemas": schemas, "securitySchemes": SCHEMES},
         }
     )
+    return msgspec.json.encode(told)
 
 
 def _paths() -> dict[str, Any]:
@@ -89,6 +92,7 @@ def _paths() -> dict[str, Any]:
         "/api/v1/decisions": {"get": list_decisions()},
         "/api/v1/decisions/{decision_id}": {"get": _show()},
         "/api/v1/decisions/{decision_id}/outcome": {"post": _tell()},
+        **customer_paths(),
         **webhook_paths(),
         "/health": {"get": reading("health", "The process answers", {200: json_of("Health")})},
         "/ready": {

@@ -99,7 +99,15 @@ BATCH, UPLOADS = "/api/v1/batch/score", "/api/v1/batch/uploads"
 WEBHOOKS = "/api/v1/webhooks"
 WEBHOOK = {"url": "https://93.184.215.14/fradect", "events": ["risk.decision.created"]}
 
+
+def _customer(world: World, _: Mapping[str, str]) -> str:
+    customer = f"c{next(_numbers)}"
+    world.make("/api/v1/ecommerce/score", body(f"tx{customer}", customer_id=customer))
+    return customer
+
+
 OF_PATHS: dict[str, Made] = {
+    "customer_id": _customer,
     "module": lambda *_: "ecommerce",
     "decision_id": _decision,
     "webhook_id": _webhook,
