@@ -42,6 +42,10 @@ class Proxy:
         self.resets = True
         self._do(self._cut())
 
+    def cut(self) -> None:
+        """Every connection there is ends; new ones are taken."""
+        self._do(self._cut())
+
     def mend(self) -> None:
         self.latency, self.blackhole, self.resets = 0.0, False, False
         if self._server is None:
@@ -49,6 +53,7 @@ class Proxy:
 
     def close(self) -> None:
         self.down()
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -65,6 +70,12 @@ class Proxy:
             self._server.close()
             self._server = None
         await self._cut()
+
+    async def _end(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _cut(self) -> None:
         for writer in list(self._open):
