@@ -55,7 +55,7 @@ def score(  # noqa: PLR0913, PLR0917  one option each
 
 
 @app.command("follow")
-def follow_(  # noqa: PLR0917  one option each
+def follow_(  # noqa: PLR0913, PLR0917  one option each
     job: Annotated[str, JOB],
     result: Annotated[Path | None, RESULT] = None,
     tenant: Annotated[str, TENANT] = "demo",

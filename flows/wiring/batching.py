@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.wiring import key_file
-from fradect.adapters.places import publishing as publishing
+from fradect.adapters.places import publishing
 from fradect.errors import InvalidInput
 from fradect.settings import Settings
+
+__all__ = ["Door", "door", "publishing"]
 
 
 @dataclass(frozen=True, slots=True)
