@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Command] = {
     "serve": Command("serving.commands.serve:serve", "Start the scoring service over HTTP."),
     "score": Command("serving.commands.score:score", "Send one purchase to the running service and show its decision."),
     "batch": Command("flows.commands.batch:app", "Have the running service decide a file, row by row."),
+    "openapi": Command("serving.commands.openapi:openapi", "Print the description of the HTTP interface (OpenAPI)."),
     "decisions": Command("flows.commands.decisions:app", "Show what was decided, and make it again, byte for byte."),
     "outcomes": Command("flows.commands.outcomes:app", "Tell what decisions turned out to be, a file at a time."),
     "state": Command("flows.commands.state:app", "What the live state holds; make it anew from what is stored."),

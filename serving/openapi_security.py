@@ -52,7 +52,7 @@ def _pattern(template: str) -> str:
 
 def _secured(operation: Mapping[str, Any], permission: str) -> dict[str, Any]:
     if permission == OPEN:
-        return {**operation, "security": []}
+        return {**operation, "description": _text(operation, "Needs no key."), "security": []}
     responses = {
         **operation["responses"],
         "401": _problem("No valid key or token; the body is the same whatever was wrong", _ANYBODY),
@@ -64,9 +64,14 @@ def _secured(operation: Mapping[str, Any], permission: str) -> dict[str, Any]:
             answer["headers"] = {**answer.get("headers", {}), **_headers(_LIMITS)}
     return {
         **operation,
+        "description": _text(operation, f"Needs the permission `{permission}`."),
         "security": [{scheme: []} for scheme in SCHEMES],
         "responses": dict(sorted(responses.items())),
     }
+
+
+def _text(operation: Mapping[str, Any], more: str) -> str:
+    return f"{operation.get('description', '')} {more}".strip()
 
 
 def _problem(description: str, headers: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,160 @@
+"""An example of every body that is taken or given."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_AT = "2025-10-01T10:30:00Z"
+_LATER = "2025-10-01T10:35:00Z"
+_OUTCOME = {
+    "outcome": "confirmed_fraud",
+    "outcome_updated_at": "2025-10-20T08:00:00Z",
+    "outcomes": [
+        {
+            "outcome": "confirmed_fraud",
+            "known_at": "2025-10-20T07:55:00Z",
+            "told_at": "2025-10-20T08:00:00Z",
+            "origin": "api",
+            "note": "chargeback 4837",
+        }
+    ],
+}
+_ANSWER = {
+    "decision_id": "dec_0192f1a0c3d4",
+    "score": 720,
+    "decision": "REVIEW",
+    "factors": [
+        {
+            "name": "baseline",
+            "points": 120,
+            "text": "what a purchase has on average",
+            "source": "model",
+            "value": None,
+        },
+        {
+            "name": "device_cards_1h",
+            "points": 600,
+            "text": "7 cards on this device in 1 h, usually 1",
+            "source": "model",
+            "value": 7,
+        },
+    ],
+    "degraded": [],
+    "release": "rel_0123456789abcdef",
+    "request_id": "req_0123456789abcdef",
+    "processing_time_ms": 4.2,
+}
+_JOB = {
+    "job_id": "job_0192f1a0c3d4e",
+    "module": "ecommerce",
+    "status": "PROCESSING",
+    "total": 1000,
+    "done": 250,
+    "progress": 0.25,
+    "decisions": {"APPROVE": 230, "REVIEW": 15, "DECLINE": 4},
+    "rejected": 1,
+    "items_per_second": 500.0,
+    "estimated_completion": _LATER,
+    "created_at": _AT,
+    "started_at": _AT,
+    "finished_at": None,
+    "result": None,
+    "problem": None,
+}
+_WEBHOOK = {
+    "id": "wh_0192f1a0c3d4",
+    "url": "https://client.example/webhooks/fradect",
+    "events": ["risk.decision.created", "risk.decision.updated"],
+    "description": "the order desk",
+    "status": "active",
+    "created_at": _AT,
+    "disabled_at": None,
+    "disabled_reason": None,
+    "failing_since": None,
+    "old_secret_until": None,
+}
+_DELIVERY = {
+    "id": "dlv_0192f1a0c3d4",
+    "message_id": "msg_0192f1a0c3d4",
+    "event": "risk.decision.created",
+    "state": "waiting",
+    "attempts": 1,
+    "next_attempt_at": _LATER,
+    "created_at": _AT,
+    "last_attempt_at": _AT,
+    "finished_at": None,
+    "last_status": 503,
+    "last_error": "status",
+}
+_LISTED = {
+    "decision_id": _ANSWER["decision_id"],
+    "module": "ecommerce",
+    "entity_type": "transaction",
+    "entity_id": "tx_1001",
+    "score": 720,
+    "decision": "REVIEW",
+    "release": _ANSWER["release"],
+    "degraded": [],
+    "created_at": _AT,
+    "outcome": None,
+    "outcome_updated_at": None,
+}
+_TOLD = {
+    "decision_id": _ANSWER["decision_id"],
+    "entity_type": "transaction",
+    "entity_id": "tx_1001",
+    "score": 720,
+    "decision": "REVIEW",
+}
+_SECRET = "whsec_" + "c2VjcmV0IHNlY3JldCBzZWNyZXQ="  # of nobody
+
+EXAMPLES: Mapping[str, Any] = {
+    "Answer": _ANSWER,
+    "DecisionOut": {
+        "decision_id": _ANSWER["decision_id"],
+        "module": "ecommerce",
+        "entity_id": "tx_1001",
+        "created_at": _AT,
+        "answer": _ANSWER,
+        **_OUTCOME,
+    },
+    "DecisionsOut": {"decisions": [_LISTED], "next": "NjNmLmRlY18x"},
+    "DeliveriesOut": {"deliveries": [_DELIVERY], "next": None},
+    "DeliveryOut": _DELIVERY,
+    "Health": {"status": "ok"},
+    "JobOut": _JOB,
+    "JobsOut": {"jobs": [_JOB], "next": None},
+    "OutcomeRequest": {"outcome": "confirmed_fraud", "known_at": "2025-10-20T07:55:00Z", "note": "chargeback 4837"},
+    "Readiness": {"status": "ready", "reasons": []},
+    "RotateRequest": {"overlap_seconds": 86400},
+    "StandingOut": {"decision_id": _ANSWER["decision_id"], "entity_id": "tx_1001", **_OUTCOME},
+    "UploadOut": {
+        "upload_id": "upl_0192f1a0c3d4e",
+        "format": "csv",
+        "bytes": 48213,
+        "rows": 1000,
+        "created_at": _AT,
+        "expires_at": "2025-10-02T10:30:00Z",
+    },
+    "WebhookMessage": {"event": "risk.decision.created", "data": _TOLD, "timestamp": _AT},
+    "WebhookOut": _WEBHOOK,
+    "WebhookSecretOut": {**_WEBHOOK, "secret": _SECRET},
+    "WebhookTestMessage": {"event": "webhook.test", "data": {"webhook_id": _WEBHOOK["id"]}, "timestamp": _AT},
+    "WebhooksOut": {"webhooks": [_WEBHOOK]},
+}
+_REF = "#/components/schemas/"
+_PLAIN: Mapping[str, Any] = {
+    "text/plain": 'fradect_requests_total{decision="APPROVE",module="ecommerce"} 12.0\n',
+    "text/csv": "row,transaction_id,decision,score,decision_id,release,problem,detail,field\r\n",
+}
+
+
+def with_examples(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Media types, each with an example where it has none and one is here."""
+    return {kind: _with(kind, media) for kind, media in content.items()}
+
+
+def _with(kind: str, media: Mapping[str, Any]) -> dict[str, Any]:
+    example = EXAMPLES.get(media["schema"].get("$ref", "").removeprefix(_REF), _PLAIN.get(kind))
+    if example is None or "example" in media or "examples" in media:
+        return {**media}
+    return {**media, "example": example}
