@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from flows.wiring import workshop
 from fradect.adapters.decision_reads import DecisionReads
-from fradect.adapters.vault import HomeVault
+from fradect.adapters.sql_keys import SqlKeys
+from fradect.adapters.vault import HomeVault, has_key
 from fradect.errors import Refused
 from fradect.ports import ReleaseStore, Vault
 from fradect.settings import Settings
@@ -32,11 +33,13 @@ def archive() -> Iterator[Archive]:
     """NotFound while there is no ledger."""
     settings = Settings.from_env()
     reads = DecisionReads.at(settings.ledger_url)
-    kept = (settings.home / "keys" / "vault.json").exists()  # a vault would make itself a key
-    opens = _opener(HomeVault(settings.home) if kept else None)
+    kept = has_key(settings.home)  # a vault would make itself a key
+    keys = SqlKeys.at(settings.ledger_url)
+    opens = _opener(HomeVault(settings.home, keys) if kept else None)
     try:
         yield Archive(reads, workshop("ecommerce", "any").releases, opens, max(1, os.cpu_count() or 1))
     finally:
+        keys.close()
         reads.close()
 
 

@@ -25,10 +25,11 @@ from fradect.adapters.event_log import (
     events_schema,
     facts_of,
 )
+from fradect.adapters.log_erasures import Erased
 from fradect.adapters.logged_events import LoggedEvents
 from fradect.adapters.sql_events import Numbered, SqlEvents
 from fradect.adapters.tables import outcomes, stream_events
-from fradect.adapters.vault import HomeVault
+from fradect.adapters.vault import HomeVault, has_key
 from fradect.errors import NotFound, Unavailable
 from fradect.mapping import Mapping
 
@@ -131,6 +132,8 @@ def _write(work: Compaction, facts: Facts, logged: LoggedEvents, staging: Path) 
         pq.ParquetWriter(staging / "origins.parquet", ORIGINS, compression="zstd") as origins,
     ):
         found = work.stored.numbered(*work.whose, facts.compacted_seq, None)
+        erased = Erased.of(work.shared, *work.whose)
+        found = (numbered._replace(event=erased.applied(numbered.seq, numbered.event)) for numbered in found)
         while some := list(islice(found, ROWS)):
             batch.streamed += [numbered.seq for numbered in some if numbered.source == "stream"]
             held = logged.held([numbered.event.event_id for numbered in some])
@@ -227,7 +230,7 @@ def _following(work: Compaction, facts: Facts, batch: _Batch, staging: Path) -> 
         name = f"{lowest:012d}-{_fingerprint(staging)}"
         for kind in ("events", "outcomes", "origins"):
             (staging / f"{kind}.parquet").replace(staging / f"{kind}-{name}.parquet")
-        sealed = (work.home / "keys" / "vault.json").exists()
+        sealed = has_key(work.home)
         changes["batches"] = (*facts.batches, BatchFacts(name, lowest, batch.highest, batch.outcomes, batch.events))
         changes["key_id"] = facts.key_id or (HomeVault(work.home).key_id if sealed else None)
     if batch.first_time is not None:

@@ -75,6 +75,7 @@ class Erasures:
                 self._go_on(row, now)
             else:
                 self._destroy_keys(row, now)
+                self._blank(row)
                 self._refile(row)
         return len(rows)
 

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fradect.adapters.event_log import EventLog
+from fradect.adapters.log_erasures import Erased, forget
 from fradect.adapters.logged_events import LoggedEvents
 from fradect.adapters.shared_sql import SqlMeasurements
 from fradect.adapters.sql_events import SqlEvents
@@ -45,6 +46,7 @@ class Rebuilder:
 
     def rebuild(self, tenant_id: str, layout: Layout, progress: Progress = lambda _stage, _share: None) -> Rebuilt:
         log = EventLog(self._home, layout.module, tenant_id)
+        forget(log, Erased.of(self._shared, tenant_id, layout.module))
         facts = log.facts()
         logged = LoggedEvents(log) if facts else None
         try:
@@ -70,7 +72,8 @@ class Rebuilder:
         facts = log.facts()
         after = facts.compacted_seq if facts else 0
         found = self._stored.numbered(log.tenant, log.module.name, after, None)
-        return ((numbered.seq, numbered.event) for numbered in found)
+        erased = Erased.of(self._shared, log.tenant, log.module.name)
+        return ((numbered.seq, erased.applied(numbered.seq, numbered.event)) for numbered in found)
 
     def _outcomes(self, log: EventLog, logged: LoggedEvents | None) -> Iterator[Learnt]:
         """Those that the log has not, each about an event of SQL or of the log."""
