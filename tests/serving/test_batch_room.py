@@ -77,12 +77,12 @@ def test_under_traffic_one_goes_at_a_time_and_not_often(admission: Admission, cl
         assert await _fill(room, hold) == 1
         await _let_go(hold)
         assert await _fill(room, hold) == 0, "it is too early"
-        clock.now += QUIET_SECONDS
+        clock.now += 2 * QUIET_SECONDS
         began = admission.enter()
         assert await _fill(room, hold) == 1, "a request is in flight"
         admission.leave(began)
         await _let_go(hold)
-        clock.now += QUIET_SECONDS
+        clock.now += 2 * QUIET_SECONDS
         assert await _fill(room, hold) == WIDTH
 
     asyncio.run(play())
