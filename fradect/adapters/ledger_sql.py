@@ -274,9 +274,13 @@ class SqlLedger:
         lost = [_asked(record) for record in records if record.decision.decision_id not in won]
         found: Iterator[Stored | Unavailable | None] = iter(self._found(lost))
         return [
-            _own(record) if record.decision.decision_id in won else next(found) or _disagree(record)
+            _own(record) if record.decision.decision_id in won else next(found) or self._once_more(record, len(records))
             for record in records
         ]
+
+    def _once_more(self, record: Record, beside: int) -> Stored | FradectError:
+        """Whom it lost to was not decided either, because of another's key."""
+        return self._commit([record], again=True)[0] if beside > 1 else _disagree(record)
 
     def _found(self, lost: Sequence[Asked]) -> Sequence[Stored | Unavailable | None]:
         try:
