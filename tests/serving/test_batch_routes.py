@@ -1,4 +1,4 @@
-"""Batches over HTTP: items and files become jobs, every row gets what a request would, and nothing is anybody else's."""
+"""Batches over HTTP: items and files become jobs, every row gets what a request would, nothing is anybody else's."""
 
 import asyncio
 import csv
@@ -170,7 +170,7 @@ def _key(home: Path, tenant: str, working: Working) -> str:
     engine = open_shared(f"sqlite:///{home}/ledger.db")
     ApiKeys(engine, home / "keys").first(tenant, time.time_ns() // 1000)
     engine.dispose()
-    working.service._keys.reload()  # noqa: SLF001  it follows within two seconds anyway
+    working.service._keys.reload()
     return (home / "keys" / f"api-key-{tenant}").read_text().strip()
 
 
@@ -220,7 +220,7 @@ def test_nothing_personal_lies_on_the_disk_in_clear(working: Working, tmp_path: 
         (b"PK\x03\x04", "application/zip", 415, None),
     ],
 )
-def test_a_file_that_is_none_is_refused_and_leaves_nothing(
+def test_a_file_that_is_none_is_refused_and_leaves_nothing(  # noqa: PLR0917  one case a line
     working: Working, tmp_path: Path, content: bytes, kind: str, status: int, field: str | None
 ) -> None:
     answer = working.upload(content, kind)
@@ -286,7 +286,7 @@ def test_progress_says_how_fast_and_until_when(working: Working) -> None:
     assert job["estimated_completion"] > job["started_at"] >= job["created_at"]
     assert job["total"] == 1_500
     assert working.done(answer)["rejected"] == 0
-    working.service._batch.show()  # noqa: SLF001  the chore comes to it in time
+    working.service._batch.show()
     text = working.ask("GET", "/metrics").text
     assert "fradect_batch_jobs_waiting 0.0" in text
     assert 'fradect_batch_rows_total{result="rejected"} 0.0' in text
