@@ -9,6 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from fradect.errors import FradectError
+from fradect.masking import guard_logs, masked
 
 ABOUT = """Risk decisions from rules and models, released as one and proven before they go live.
 
@@ -87,6 +88,7 @@ def _load(path: str) -> Any:
 
 def main() -> None:
     """Run the command line. Wrong input is one line on standard error and exit code 2."""
+    guard_logs()
     try:
         code = build(sys.argv[1] if len(sys.argv) > 1 else None)(standalone_mode=False)
     except FradectError as error:
@@ -102,5 +104,5 @@ def main() -> None:
 
 
 def _stop(message: str) -> None:
-    sys.stderr.write("fradect: " + " ".join(message.split()) + "\n")
+    sys.stderr.write("fradect: " + masked(" ".join(message.split())) + "\n")
     sys.exit(2)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from fradect.masking import guard_logs
+
 
 class JsonLines(logging.Formatter):
     """Time, level, logger and message; an exception's trace as one more member, so a line stays a line."""
@@ -18,12 +20,13 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
         }
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+            line["trace"] = record.exc_text or self.formatException(record.exc_info)
         return msgspec.json.encode({k: v.encode("utf-8", "replace").decode() for k, v in line.items()}).decode()
 
 
 def set_up() -> None:
-    """Our own loggers to stderr as JSON lines; those of other packages are left as they are."""
+    """Our own loggers to stderr as JSON lines; those of other packages are left as they are, but masked as ours."""
+    guard_logs()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name in ("fradect", "serving"):
