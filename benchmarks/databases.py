@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -39,7 +40,7 @@ def postgres_server() -> Iterator[str]:
         _await(dsn, server, folder / "log")
         yield dsn
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGINT)  # without waiting for those that are still connected
         server.wait()
         log.close()
         shutil.rmtree(folder)
