@@ -83,6 +83,8 @@ class LoggedOut(msgspec.Struct, frozen=True):
 
 
 class LastDecisionOut(msgspec.Struct, frozen=True):
+    """The newest one."""
+
     decision_id: str
     transaction_id: str
     score: int

@@ -109,6 +109,10 @@ _SECRET = "whsec_" + "c2VjcmV0IHNlY3JldCBzZWNyZXQ="  # of nobody
 
 EXAMPLES: Mapping[str, Any] = {
     "Answer": _ANSWER,
+    "CustomerExport": {
+        "customer": {"id": "cust_123", "email": "ada@example.org"},
+        "purchases": [{"event_id": "tx_1001", "fields": {"amount": 1500000, "currency": "RUB"}}],
+    },
     "DecisionOut": {
         "decision_id": _ANSWER["decision_id"],
         "module": "ecommerce",
@@ -125,6 +129,15 @@ EXAMPLES: Mapping[str, Any] = {
     "JobsOut": {"jobs": [_JOB], "next": None},
     "OutcomeRequest": {"outcome": "confirmed_fraud", "known_at": "2025-10-20T07:55:00Z", "note": "chargeback 4837"},
     "Readiness": {"status": "ready", "reasons": []},
+    "Receipt": {
+        "id": "era_0192f1a0c3d4",
+        "customer_id": "cust_123",
+        "requested_at": _AT,
+        "completed_at": _LATER,
+        "destroyed": {"keys": 1},
+        "kept": {"ledger": "decisions stay, with ciphertext that no key opens any more"},
+        "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    },
     "RotateRequest": {"overlap_seconds": 86400},
     "StandingOut": {"decision_id": _ANSWER["decision_id"], "entity_id": "tx_1001", **_OUTCOME},
     "UploadOut": {

@@ -32,6 +32,7 @@ def whole(document: Mapping[str, Any]) -> dict[str, Any]:
     """The same with an introduction, tags, words for every field, and examples."""
     components = {
         **document["components"],
+        "headers": dict(_headers(document["paths"])),
         "schemas": described(document["components"]["schemas"]),
         "examples": examples(),
     }

@@ -146,7 +146,7 @@ def test_the_example_in_the_description_is_accepted(client: Client) -> None:
 
 
 def test_problem_types_are_published_in_the_documentation(request: pytest.FixtureRequest) -> None:
-    page = (request.config.rootpath / "docs" / "concepts" / "decision.md").read_text()
+    page = (request.config.rootpath / "docs" / "concepts" / "errors.md").read_text()
     assert not [name for name in TITLES if f"`urn:fradect:problem:{name}`" not in page]
 
 

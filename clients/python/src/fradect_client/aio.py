@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import msgspec
 
-from fradect_client import calls, types
+from fradect_client import calls, profiles, types
 from fradect_client.calls import ALL, Call, Filter, Scoring
 from fradect_client.errors import ConnectionFailed, StillProcessing, UnexpectedAnswer
 from fradect_client.retries import USUAL, Attempts, Retry, result
@@ -97,6 +97,7 @@ class AsyncClient:
         self._sender = _Sender(http, Access(api_key, token), Waiting(timeout, retry))
         self.decisions = Decisions(self._sender)
         self.batch = Batch(self._sender)
+        self.customers = Customers(self._sender)
         self.webhooks = Webhooks(self._sender)
 
     async def __aenter__(self) -> Self:
@@ -249,6 +250,24 @@ def _read_row(line: str, job_id: str) -> types.RowResult:
         return _row(line.encode())
     except msgspec.DecodeError as error:
         raise UnexpectedAnswer(f"the result of {job_id} has a line that is none of FRADECT's: {error}") from error
+
+
+class Customers:
+    """Whom decisions are about."""
+
+    def __init__(self, sender: _Sender) -> None:
+        self._sender = sender
+
+    async def risk_profile(self, customer_id: str) -> profiles.RiskProfile:
+        return await self._sender.send(calls.risk_profile(customer_id))
+
+    async def export(self, customer_id: str) -> profiles.CustomerExport:
+        """Everything that is held, personal fields in clear."""
+        return await self._sender.send(calls.export_customer(customer_id))
+
+    async def delete(self, customer_id: str) -> profiles.Receipt:
+        """Destroy the customer's keys, features and live state. This cannot be undone."""
+        return await self._sender.send(calls.erase_customer(customer_id))
 
 
 class Webhooks:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from fradect_client import types
+from fradect_client import profiles, types
 from fradect_client.errors import InvalidArgument
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ _SUFFIXES: Mapping[str, types.FileFormat] = {
 class Call(Generic[T]):
     """One request. `repeatable`: when nobody can say whether it was done, it is sent again.
 
-    `also`: statuses that are read like those of success.
+    `also`: statuses that are read like those of success. `is_gone_done`: 404 after a lost try means that it was done.
     """
 
     method: str
@@ -48,6 +48,7 @@ class Call(Generic[T]):
     body: bytes | Path | None = None
     repeatable: bool = True
     also: tuple[int, ...] = ()
+    is_gone_done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ _decision, _standing, _page = reads(types.Decision), reads(types.Standing), read
 _upload = reads(types.Upload)
 _webhook, _secret, _webhooks = reads(types.Webhook), reads(types.WebhookWithSecret), reads(types.Webhooks)
 _delivery, _deliveries = reads(types.Delivery), reads(types.DeliveryPage)
+_profile, _export, _receipt = reads(profiles.RiskProfile), reads(profiles.CustomerExport), reads(profiles.Receipt)
 _health, _readiness = reads(types.Health), reads(types.Readiness)
 _anything: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -163,7 +165,7 @@ def upload(source: Path | bytes, form: types.FileFormat | None) -> Call[types.Up
 
 
 def delete_upload(upload_id: str) -> Call[None]:
-    return Call("DELETE", f"/api/v1/batch/uploads/{_one(upload_id)}", _nothing)
+    return Call("DELETE", f"/api/v1/batch/uploads/{_one(upload_id)}", _nothing, is_gone_done=True)
 
 
 def list_jobs(limit: int | None, before: str | None) -> Call[types.JobPage]:
@@ -183,6 +185,19 @@ def job_result(job_id: str, form: types.ResultFormat) -> Call[None]:
     return _get(f"/api/v1/batch/jobs/{_one(job_id)}/result", _nothing, format=form)
 
 
+def risk_profile(customer_id: str) -> Call[profiles.RiskProfile]:
+    return _get(f"/api/v1/customers/{_one(customer_id)}/risk-profile", _profile)
+
+
+def export_customer(customer_id: str) -> Call[profiles.CustomerExport]:
+    return _get(f"/api/v1/customers/{_one(customer_id)}/export", _export)
+
+
+def erase_customer(customer_id: str) -> Call[profiles.Receipt]:
+    """Asked again, the receipt is the same."""
+    return Call("DELETE", f"/api/v1/customers/{_one(customer_id)}", _receipt)
+
+
 def register_webhook(
     url: str, events: Sequence[types.EventName], secret: str | None, description: str
 ) -> Call[types.WebhookWithSecret]:
@@ -199,7 +214,7 @@ def get_webhook(webhook_id: str) -> Call[types.Webhook]:
 
 
 def delete_webhook(webhook_id: str) -> Call[None]:
-    return Call("DELETE", f"/api/v1/webhooks/{_one(webhook_id)}", _nothing)
+    return Call("DELETE", f"/api/v1/webhooks/{_one(webhook_id)}", _nothing, is_gone_done=True)
 
 
 def rotate_secret(webhook_id: str, overlap_seconds: int, secret: str | None) -> Call[types.WebhookWithSecret]:

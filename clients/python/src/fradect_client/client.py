@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import msgspec
 
-from fradect_client import calls, types
+from fradect_client import calls, profiles, types
 from fradect_client.calls import ALL, Call, Filter, Scoring
 from fradect_client.errors import ConnectionFailed, StillProcessing, UnexpectedAnswer
 from fradect_client.retries import USUAL, Attempts, Retry, result
@@ -96,6 +96,7 @@ class Client:
         self._sender = _Sender(http, Access(api_key, token), Waiting(timeout, retry))
         self.decisions = Decisions(self._sender)
         self.batch = Batch(self._sender)
+        self.customers = Customers(self._sender)
         self.webhooks = Webhooks(self._sender)
 
     def __enter__(self) -> Self:
@@ -243,6 +244,24 @@ def _read_row(line: str, job_id: str) -> types.RowResult:
         return _row(line.encode())
     except msgspec.DecodeError as error:
         raise UnexpectedAnswer(f"the result of {job_id} has a line that is none of FRADECT's: {error}") from error
+
+
+class Customers:
+    """Whom decisions are about."""
+
+    def __init__(self, sender: _Sender) -> None:
+        self._sender = sender
+
+    def risk_profile(self, customer_id: str) -> profiles.RiskProfile:
+        return self._sender.send(calls.risk_profile(customer_id))
+
+    def export(self, customer_id: str) -> profiles.CustomerExport:
+        """Everything that is held, personal fields in clear."""
+        return self._sender.send(calls.export_customer(customer_id))
+
+    def delete(self, customer_id: str) -> profiles.Receipt:
+        """Destroy the customer's keys, features and live state. This cannot be undone."""
+        return self._sender.send(calls.erase_customer(customer_id))
 
 
 class Webhooks:

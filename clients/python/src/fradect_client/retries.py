@@ -83,7 +83,7 @@ class Attempts:
 
     def _was_done(self, error: ProblemError) -> bool:
         """What a lost try of ours deleted is not there any more."""
-        return self._perhaps_done and self._call.method == "DELETE" and isinstance(error, NotFound)
+        return self._perhaps_done and self._call.is_gone_done and isinstance(error, NotFound)
 
     def _pause(self, at_least: float) -> float | None:
         self._failed += 1
