@@ -13,8 +13,10 @@ from fradect.adapters.compaction import Compacted, Compaction, compact, not_comp
 from fradect.adapters.database import sqlite_path
 from fradect.adapters.event_log import EventLog
 from fradect.adapters.importing import ImportOptions
+from fradect.adapters.log_terms import is_personal
 from fradect.adapters.shared_sql import open_shared, shared_url
 from fradect.adapters.sql_events import SqlEvents
+from fradect.adapters.sql_keys import SqlKeys
 from fradect.adapters.states import States, missing_file, open_state
 from fradect.adapters.told_labels import leave_told_labels
 from fradect.errors import Conflict
@@ -56,13 +58,13 @@ def beside_sql(mapping: Mapping, options: ImportOptions) -> Iterator[ImportOptio
     """
     settings = Settings.from_env()
     options = replace(options, reserve=_number_blocks(settings, mapping))
-    if not has_shared(settings):
+    if not has_shared(settings) and not is_personal(mapping):
         yield options
         return
     with sql(settings) as (shared, stored):
         work = compaction_of(settings, mapping, shared, stored)
         bring_up(work)
-        yield replace(options, stored=lambda: not_compacted(work))
+        yield replace(options, stored=lambda: not_compacted(work), keys=SqlKeys(None, shared))
 
 
 def compaction_of(settings: Settings, mapping: Mapping, shared: sa.Engine, stored: SqlEvents) -> Compaction:

@@ -19,6 +19,7 @@ from fradect.adapters.kafka_stream import KafkaLetters, KafkaSource, KafkaUrl
 from fradect.adapters.log_terms import key_id, stream_terms
 from fradect.adapters.logged_events import LoggedEvents
 from fradect.adapters.shared_sql import SqlMeasurements
+from fradect.adapters.sql_keys import SqlKeys
 from fradect.adapters.state_sources import Rebuilder
 from fradect.adapters.state_upkeep import Upkeep
 from fradect.adapters.stream_sql import SqlStreamStore
@@ -56,7 +57,8 @@ def opened(asked: Asked) -> Iterator[Ingest]:
         shared, stored = stack.enter_context(sql(settings))
         event_log = EventLog(settings.home, mapping.module.name, mapping.tenant)
         with working(mapping.module.name, mapping.tenant):
-            terms = stream_terms(event_log.facts(), mapping, settings.home, way if isinstance(way, Path) else None)
+            folder, keys = way if isinstance(way, Path) else None, SqlKeys(None, shared)
+            terms = stream_terms(event_log.facts(), mapping, settings.home, folder, keys)
             begin(event_log, mapping, key_id(mapping, settings.home))
             bring_up(compaction_of(settings, mapping, shared, stored))
         logged = LoggedEvents(event_log)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
+from fradect.adapters.data_keys import KeyStore
 from fradect.adapters.event_log import BatchFacts, EventLog, Facts, SourceFacts, facts_of
 from fradect.adapters.log_merge import STORED, Merge, Repeat
 from fradect.adapters.log_terms import check_log, keep_table, vault_for
@@ -37,7 +38,7 @@ class ImportOptions:
 
     `now` decides what lies in the future (None: the clock). Times in microseconds. `reserve` gives the first of so
     many numbers, all above the log's (None: those that follow the log's highest). `stored` gives pages of event_id,
-    seq and source (STORED) of events that are not in the log yet.
+    seq and source (STORED) of events that are not in the log yet. `keys`: where keys of customers are stored.
     """
 
     until: int | None = None
@@ -47,6 +48,7 @@ class ImportOptions:
     progress: Progress | None = None
     now: int | None = None
     memory_mb: int = 512
+    keys: KeyStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def import_from(supply: Supply, mapping: Mapping, home: Path, options: ImportOpt
         facts = log.facts()
         quarantine = home / "quarantine" / mapping.module.name / mapping.tenant
         run = _Run(mapping, log, facts, staging, quarantine, options)
-        vault = vault_for(mapping, home)
+        vault = vault_for(mapping, home, options.keys)
         check_log(facts, mapping, vault)
         table = mapping.range_table(supply.place)
         _stage_all(run, supply, _terms(run, vault, table))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fradect.adapters.data_keys import KeyStore
 from fradect.adapters.event_log import Facts
 from fradect.adapters.places import Places, publishing
 from fradect.adapters.vault import HomeVault
@@ -11,10 +12,13 @@ from fradect.mapping import Mapping
 from fradect.modules.declaration import FieldType
 
 
-def vault_for(mapping: Mapping, home: Path) -> HomeVault | None:
+def vault_for(mapping: Mapping, home: Path, keys: KeyStore | None = None) -> HomeVault | None:
     """None where nothing personal is mapped."""
-    personal = any(f.type is FieldType.PERSONAL and f.name in mapping.fields for f in mapping.module.fields)
-    return HomeVault(home) if personal else None
+    return HomeVault(home, keys) if is_personal(mapping) else None
+
+
+def is_personal(mapping: Mapping) -> bool:
+    return any(f.type is FieldType.PERSONAL and f.name in mapping.fields for f in mapping.module.fields)
 
 
 def key_id(mapping: Mapping, home: Path) -> str | None:
@@ -50,10 +54,12 @@ def keep_table(table: Path | None, home: Path, mapping: Mapping) -> None:
             staging.write_bytes(raw)
 
 
-def stream_terms(facts: Facts | None, mapping: Mapping, home: Path, folder: Path | None) -> Terms:
+def stream_terms(
+    facts: Facts | None, mapping: Mapping, home: Path, folder: Path | None, keys: KeyStore | None = None
+) -> Terms:
     """For a stream from a folder, or from elsewhere. Its table of ranges lies in that folder, or at the absolute path
     that the mapping names, or is the one that the last import kept."""
-    vault = vault_for(mapping, home)
+    vault = vault_for(mapping, home, keys)
     check_log(facts, mapping, vault)
     table = None if not mapping.lookups else _table(mapping, home, folder)
     terms = Terms(0, None, vault, fillers(mapping, table))

@@ -213,6 +213,8 @@ def _domains(emails: pa.Array) -> pa.Array:
 def _seal(columns: dict[str, pa.Array], mapping: Mapping, vault: Vault | None) -> None:
     """Replace clear text by token and cipher; equal texts of a batch share the work of a token."""
     tenant, ids = mapping.tenant, columns["event_id"]
+    owner_field = mapping.module.entities.get("customer", "")
+    owners = columns.get(owner_field, pa.nulls(len(ids), pa.string()))
     for field in mapping.module.fields:
         if field.type is not FieldType.PERSONAL or field.name not in mapping.fields:
             continue
@@ -223,6 +225,16 @@ def _seal(columns: dict[str, pa.Array], mapping: Mapping, vault: Vault | None) -
         encoded = clear.dictionary_encode()
         tokens = [vault.token(tenant, name, text) for text in encoded.dictionary.to_pylist()]
         columns[f"{name}_token"] = pa.array(tokens, pa.string()).take(encoded.indices)
-        rows = zip(ids.filter(known).to_pylist(), clear.filter(known).to_pylist(), strict=True)
-        sealed = pa.array([vault.seal(tenant, name, event_id, text) for event_id, text in rows], pa.string())
+        whose = owners.filter(known).to_pylist()
+        keys = vault.keys_of(tenant, dict.fromkeys(owner for owner in whose if owner is not None))
+        rows = zip(whose, ids.filter(known).to_pylist(), clear.filter(known).to_pylist(), strict=True)
+        sealed = pa.array(
+            [
+                vault.seal(tenant, name, event_id, text)
+                if (key := keys.get(owner)) is None
+                else key.seal(name, event_id, text)
+                for owner, event_id, text in rows
+            ],
+            pa.string(),
+        )
         columns[f"{name}_cipher"] = pc.replace_with_mask(pa.nulls(len(clear), pa.string()), known, sealed)

@@ -12,6 +12,7 @@ from fradect.events import to_micros
 from fradect.faults import Reason
 from fradect.intake import Batch, Intake, Terms, staged_schema, take_in
 from fradect.mapping import Mapping
+from fradect.ports import DataKey
 from fradect.types import DAY
 from tests.adapters.factories_import import row, rules
 
@@ -23,6 +24,12 @@ class OpenVault:
 
     def token(self, tenant_id: str, field: str, text: str) -> str:
         return f"token({tenant_id},{field},{text})"
+
+    def key_of(self, *_: str) -> DataKey:
+        raise AssertionError("an import asks for many at once")
+
+    def keys_of(self, *_: object) -> dict[str, DataKey]:
+        return {}
 
     def seal(self, tenant_id: str, field: str, row: str, text: str) -> str:
         return f"cipher({tenant_id},{field},{row},{text})"
