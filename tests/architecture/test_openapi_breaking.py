@@ -136,7 +136,7 @@ KEEPS: dict[str, Change] = {
     "integers where numbers were answered": lambda d: _field(d, "Answer", "processing_time_ms").update(type="integer"),
     "null taken too": lambda d: _field(d, "Transaction", "currency").update(type=["string", "null"]),
     "an optional parameter": lambda d: _post(d)["parameters"].append({"name": "x", "in": "query", "schema": {}}),
-    "a path's part called otherwise": lambda d: d["paths"].update({OUTCOME.replace("sion_id", ""): d["paths"].pop(OUTCOME)}),
+    "another name in a path": lambda d: d["paths"].update({"/api/v1/decisions/{id}/outcome": d["paths"].pop(OUTCOME)}),
     "a new problem": lambda d: d["components"]["examples"].update(new={}),
     "other words": lambda d: _post(d).update(summary="x", description="y", tags=[]),
 }  # fmt: skip
