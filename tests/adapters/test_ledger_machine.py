@@ -162,3 +162,16 @@ def test_two_writers_on_postgresql(postgres: Any) -> None:
         new_url = staticmethod(postgres.new_database)
 
     run_state_machine_as_test(OnPostgres, settings=settings(BOUNDED, max_examples=6))
+
+
+def test_who_shares_an_event_with_one_whose_key_was_taken_is_decided(ledger_url: str) -> None:
+    """What the machine found: both lost, the second to nobody."""
+    ledger = SqlLedger(ledger_url)
+    ledger.commit(structs.replace(record("tx0"), idempotency_key="k" * 64))
+    taken = structs.replace(record("tx4", decision_id="dec_first"), idempotency_key="k" * 64)
+    answers = ledger.commit_many([taken, record("tx4", decision_id="dec_second")])
+    assert [one.decision_id for one in answers if isinstance(one, Stored)] == ["dec_tx0", "dec_second"]
+    known = structs.replace(record("tx4", decision_id="dec_third"), idempotency_key="m" * 64)
+    other = structs.replace(record("tx5"), idempotency_key="m" * 64)
+    assert [one.decision_id for one in ledger.commit_many([known, other]) if isinstance(one, Stored)][-1] == "dec_tx5"
+    ledger.close()

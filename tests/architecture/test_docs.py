@@ -25,6 +25,10 @@ def _code_spans(page: Path) -> list[str]:
 def test_every_path_a_page_names_exists(page: Path) -> None:
     named = [span for span in _code_spans(page) if span.startswith(OURS) and not set(span) & set(" <>*{")]
     missing = [span for span in named if not (ROOT / span.split(":")[0]).exists()]
+    tests = [span.split("::") for span in named if "::" in span]
+    missing += [
+        name for path, name in tests if not re.search(rf"^(def|class) {name}\b", (ROOT / path).read_text(), re.M)
+    ]
     assert not missing, f"{page.name} names what is not there"
 
 
