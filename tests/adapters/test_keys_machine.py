@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
@@ -162,5 +162,5 @@ def _id(key: str) -> str:
     return key[9:21]
 
 
-Keys.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
+Keys.TestCase.settings = settings(phases=[Phase.generate], max_examples=40, stateful_step_count=30)
 TestKeys: Any = Keys.TestCase
