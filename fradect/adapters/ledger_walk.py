@@ -1,7 +1,7 @@
 """A stretch of one chain, row by row: the first that is not as it was written is named."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from fradect.adapters.chain import CHAIN_FORMAT, DECISION_COLUMNS, EVENT_COLUMNS
 from fradect.adapters.database import open_database, reason
 from fradect.errors import Unavailable
 
-_PAGE = 250  # rows held at a time: few enough to stay in the processor's cache
+_PAGE = 250  # rows that the driver hands over at a time: few enough to stay in the processor's cache
 _BEFORE = 2  # columns of a row ahead of those that its hash covers
 _WRITER, _SEQ, _ID = (
     _BEFORE + len(EVENT_COLUMNS) + DECISION_COLUMNS.index(name) for name in ("writer", "chain_seq", "id")
@@ -33,7 +33,11 @@ _PLACE = {"sqlite": "?", "postgresql": "%s"}
 # Along the chain's index from row to row, each with its event, whatever the statistics say: nothing is sorted, and the
 # first rows come at once.
 _STEPS = ("seqscan", "hashjoin", "mergejoin", "sort", "bitmapscan", "material")
-_IN_ORDER = ("SET LOCAL jit = off", *(f"SET LOCAL enable_{step} = off" for step in _STEPS))
+_IN_ORDER = (
+    "SET LOCAL jit = off",
+    "SET LOCAL max_parallel_workers_per_gather = 0",
+    *(f"SET LOCAL enable_{step} = off" for step in _STEPS),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,12 @@ def walk(url: str, stretch: Stretch) -> Walked:
     try:
         with as_of_now(engine) as connection:
             previous = _hash_before(connection, stretch)
-            with closing(_fast_cursor(connection)) as cursor:
-                cursor.execute(
-                    _ROWS.format(p=_PLACE[engine.dialect.name]), (stretch.writer, stretch.first, stretch.last)
-                )
-                return _walk(iter(lambda: cursor.fetchmany(_PAGE), []), stretch, previous)
+            with closing(_rows(connection, stretch)) as rows:
+                return _walk(rows, stretch, previous)
     except sa.exc.DBAPIError as error:
         raise Unavailable(f"the ledger cannot be read ({reason(error)})") from error
+    except engine.dialect.loaded_dbapi.Error as error:  # of the driver itself, as rows come
+        raise Unavailable(f"the ledger cannot be read ({type(error).__name__})") from error
     finally:
         engine.dispose()
 
@@ -105,31 +108,33 @@ def _hash_before(connection: sa.Connection, stretch: Stretch) -> bytes | None:
     return None if row is None else bytes(row[0])
 
 
-def _fast_cursor(connection: sa.Connection) -> Any:
-    """The driver's own, which holds a page at a time: values come as they are stored."""
+def _rows(connection: sa.Connection, stretch: Stretch) -> Generator[tuple[Any, ...], None, None]:
+    """From the driver itself: values as they are stored, and on PostgreSQL as they come, no cursor between."""
     driver: Any = connection.connection.driver_connection
+    asked = (_ROWS.format(p=_PLACE[connection.dialect.name]), (stretch.writer, stretch.first, stretch.last))
     if connection.dialect.name == "sqlite":
-        return driver.cursor()
+        yield from driver.execute(*asked)
+        return
     for statement in _IN_ORDER:
         connection.exec_driver_sql(statement)
-    cursor = driver.cursor("walk", binary=True)
-    cursor.itersize = _PAGE
-    return cursor
+    dbapi: Any = connection.dialect.loaded_dbapi
+    page = _PAGE if dbapi.capabilities.has_stream_chunked() else 1
+    with driver.cursor() as cursor, closing(cursor.stream(*asked, binary=True, size=page)) as rows:
+        yield from rows
 
 
-def _walk(pages: Iterable[list[tuple[Any, ...]]], stretch: Stretch, previous: bytes | None) -> Walked:
+def _walk(rows: Iterable[tuple[Any, ...]], stretch: Stretch, previous: bytes | None) -> Walked:
     """The inner loop: its steps stand in line, since a call for each row would cost as much as the hashing."""
     encode, sha256, ends, due = msgspec.msgpack.Encoder().encode, hashlib.sha256, _END, stretch.due
     seq = stretch.first - 1
-    for page in pages:
-        for row in page:
-            seq += 1
-            if previous is None:
-                previous = row[0]
-            own = sha256(previous + encode(row[_BEFORE : ends.get(row[-1], _BEFORE)])).digest()
-            if row[1] != own or row[_SEQ] != seq or row[0] != previous or (seq in due and due[seq][0] != own):
-                return Walked(seq - stretch.first, _what_is_wrong(row, seq, previous, own, due))
-            previous = own
+    for row in rows:
+        seq += 1
+        if previous is None:
+            previous = row[0]
+        own = sha256(previous + encode(row[_BEFORE : ends.get(row[-1], _BEFORE)])).digest()
+        if row[1] != own or row[_SEQ] != seq or row[0] != previous or (seq in due and due[seq][0] != own):
+            return Walked(seq - stretch.first, _what_is_wrong(row, seq, previous, own, due))
+        previous = own
     gone = None if seq == stretch.last else Broken(_missing(seq + 1, stretch.last), stretch.writer, seq + 1)
     return Walked(seq - stretch.first + 1, gone)
 
