@@ -55,7 +55,7 @@ class Keys(RuleBasedStateMachine):
         target=keys,
         tenant=st.sampled_from(TENANTS),
         role=st.sampled_from(sorted(ROLES)),
-        lives=st.one_of(st.none(), st.integers(-5, 60)),
+        lives=st.sampled_from([None, -5, 0, 1, 20, 60]),
     )
     def issue(self, tenant: str, role: str, lives: int | None) -> str:
         expires_at = None if lives is None else self.now + lives
@@ -66,7 +66,7 @@ class Keys(RuleBasedStateMachine):
         self._read_by_office()
         return key
 
-    @rule(target=keys, key=keys, overlap=st.integers(0, 40))
+    @rule(target=keys, key=keys, overlap=st.sampled_from([0, 1, 30, 500]))
     def rotate(self, key: str, overlap: int) -> str:
         old = self.issued[key]
         if not old.is_valid(self.now):

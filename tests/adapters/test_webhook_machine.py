@@ -81,14 +81,16 @@ class Webhooks(RuleBasedStateMachine):
     def lease(self, which: int, most: int) -> Any:
         taken = self.relays[which].lease(dict.fromkeys(self.active, most), self.now)
         for one in taken:
-            until, attempts = self.held.get(one.id, (0, 0))
-            assert until <= self.now or attempts >= one.attempts, "two relays have it at the same time"
-            self.held[one.id] = (one.until, one.attempts)
+            until, _ = self.held.get(one.id, (0, 0))
+            assert until <= self.now, "two relays have it at the same time"
+            self.held[one.id] = (self.now + LEASE, one.attempts)
         return multiple(*((which, one) for one in taken))
 
     @rule(lease=consumes(leases), attempt=st.sampled_from(ATTEMPTS))
     def settle(self, lease: tuple[int, Leased], attempt: Attempt) -> None:
         which, leased = lease
+        if self.held[leased.id][1] == leased.attempts:
+            del self.held[leased.id]  # whoever asks next may have it
         self.relays[which].settle([Tried(leased, attempt, fate(attempt, leased.attempts, self.now, 0.5), self.now)])
         self._see_who_is_left()
 
