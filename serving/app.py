@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fradect.crash import crash_point, is_armed
@@ -139,12 +139,22 @@ class _Answering:
         if status == MethodNotAllowed.status:
             known = MethodNotAllowed(f"{request.method[:16]} does not fit {request.url.path[:200]}")
         response = self._render(known, request_id)
+        if status == MethodNotAllowed.status:
+            response.headers["Allow"] = ", ".join(_methods(request))
         response.headers["X-Request-Id"] = request_id
         return response
 
     def _render(self, error: FradectError, request_id: str) -> Response:
         self._metrics.failed(error.type)
         return render(error, request_id)
+
+
+def _methods(request: Request) -> list[str]:
+    """Those that fit the path: each route has its own."""
+    found = [route for route in request.app.routes if isinstance(route, Route)]
+    return sorted(
+        {m for route in found if route.matches(request.scope)[0] is not Match.NONE for m in route.methods or ()}
+    )
 
 
 _WHOLE = not is_armed("mid-response")

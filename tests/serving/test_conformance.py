@@ -1,0 +1,142 @@
+"""Every operation, asked by schemathesis as the description allows and as it forbids: answers are as described.
+
+What is made up is the same at every run. Our own corpora of texts and numbers are in test_hostile_*.py; some of them
+are put into these requests too.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+
+from fradect.permissions import ROLES
+from serving.app import create
+from serving.openapi import document
+from serving.wiring import Service
+from tests.serving.conftest import promote, settings_of
+from tests.serving.test_hostile_texts import INJECTIONS, ODD, REFUSED
+
+OPERATIONS = [(method, path) for path, all_ in json.loads(document())["paths"].items() for method in all_]
+EXAMPLES = 25
+Asked = Callable[[Any], None]
+load_all_checks()
+ACCEPTED = CHECKS.get_one("positive_data_acceptance")
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
+    home = tmp_path_factory.mktemp("conformance")
+    promote(home)
+    service = Service(settings_of(home))
+    app = create(service.start())
+    yield schemathesis.openapi.from_asgi("/openapi.json", app), service._keys.issue("demo", ROLES["admin"], 1)
+    service.close()
+
+
+def _each(strategy: Any, ask: Asked) -> None:
+    quiet = [
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.filter_too_much,
+        hypothesis.HealthCheck.data_too_large,
+    ]
+
+    @hypothesis.settings(
+        max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=quiet
+    )
+    @hypothesis.given(strategy)
+    def run(case: Any) -> None:
+        ask(case)
+
+    run()
+
+
+DESCRIBED = json.loads(document())["paths"]
+ASKED_FOR_SOMETHING = [
+    (method, path) for method, path in OPERATIONS if {"parameters", "requestBody"} & set(DESCRIBED[path][method])
+]
+NUMBERS = [0, -0.0, -1, 0.1, 1e30, 1e-400, 10**400, 2**63, -(2**63) - 1, 1e308, True, "12", None, [], {}]
+TEXTS = [*INJECTIONS.values(), *ODD.values(), "", " ", "null", "9" * 5000]
+ANYTHING: list[Any] = [*TEXTS, *REFUSED.values(), *NUMBERS]
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_what_is_allowed_is_answered_as_described(api: tuple[Any, str], method: str, path: str) -> None:
+    schema, key = api
+
+    def ask(case: Any) -> None:
+        """422 may come all the same: that there is such a host, or such a cursor, no schema can say."""
+        case.call_and_validate(headers={"X-API-Key": key}, excluded_checks=[ACCEPTED])
+
+    _each(schema[path][method].as_strategy(generation_mode=GenerationMode.POSITIVE), ask)
+
+
+@pytest.mark.parametrize(("method", "path"), ASKED_FOR_SOMETHING)
+def test_what_is_forbidden_is_refused_as_described(api: tuple[Any, str], method: str, path: str) -> None:
+    schema, key = api
+
+    def ask(case: Any) -> None:
+        case.call_and_validate(headers={"X-API-Key": key})
+
+    _each(schema[path][method].as_strategy(generation_mode=GenerationMode.NEGATIVE), ask)
+
+
+@pytest.mark.parametrize(("method", "path"), [one for one in ASKED_FOR_SOMETHING if "uploads" not in one[1]])
+def test_hostile_values_anywhere_are_answered_as_described(api: tuple[Any, str], method: str, path: str) -> None:
+    schema, key = api
+
+    def ask(case: Any) -> None:
+        case.call_and_validate(headers={"X-API-Key": key}, checks=ALWAYS)
+
+    _each(_hostile(schema[path][method].as_strategy(generation_mode=GenerationMode.POSITIVE)), ask)
+
+
+ALWAYS = [
+    CHECKS.get_one(name)
+    for name in (
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+    )
+]
+
+
+@st.composite
+def _hostile(draw: st.DrawFn, cases: Any) -> Any:
+    """A request that is allowed, but for one value of it."""
+    case = draw(cases)
+    places = [(case.query, name) for name in case.query] + [
+        (case.path_parameters, name) for name in case.path_parameters
+    ]
+    if isinstance(case.body, dict):
+        places += list(_leaves(case.body))
+    if not places:
+        hypothesis.reject()
+    holder, name = draw(st.sampled_from(places))
+    in_body = holder is not case.query and holder is not case.path_parameters
+    holder[name] = draw(
+        st.sampled_from(ANYTHING if in_body else [text for text in TEXTS if text and not set(text) & set("/?#")])
+    )
+    return case
+
+
+def _leaves(body: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
+    for name, value in body.items():
+        yield body, name
+        if isinstance(value, dict):
+            yield from _leaves(value)
+
+
+def test_a_method_that_does_not_fit_is_told_which_do(api: tuple[Any, str]) -> None:
+    schema, key = api
+    case = schema["/api/v1/webhooks"]["get"].Case(method="PATCH")
+    response = case.call(headers={"X-API-Key": key})
+    assert response.status_code == 405
+    assert set(response.headers["allow"][0].split(", ")) == {"GET", "HEAD", "POST"}
