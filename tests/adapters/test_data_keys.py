@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -31,8 +32,9 @@ print(World(Path(sys.argv[1])).erase().decode())
 class World:
     """A home with a ledger; keys are written as the service writes them."""
 
-    def __init__(self, home: Path) -> None:
-        self.home, url = home, f"sqlite:///{home}/ledger.db"
+    def __init__(self, home: Path, url: str | None = None) -> None:
+        self.home = home
+        url = url or f"sqlite:///{home}/ledger.db"
         self.ledger, self.shared = SqlLedger(url), open_shared(url)
         self.keys = SqlKeys(self.ledger.engine, self.shared)
         self.vault = HomeVault(home, self.keys)
@@ -63,6 +65,19 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+def test_on_postgresql_too_a_key_comes_with_its_row_and_is_destroyed(tmp_path: Path, postgres: Any) -> None:
+    world = World(tmp_path, postgres.new_database())
+    ciphers = [world.decide(f"tx{i}") for i in range(3)]
+    elsewhere = HomeVault(tmp_path, world.keys)
+    assert elsewhere.open("demo", "email", "tx2", ciphers[2]) == "ada@example.org"
+    receipt = msgspec.json.decode(world.erase())
+    assert receipt["destroyed"]["data_keys"] == 1
+    with pytest.raises(Refused, match="erased"):
+        HomeVault(tmp_path, world.keys).open("demo", "email", "tx1", ciphers[1])
+    assert msgspec.json.decode(world.erase(now=1 << 52)) == receipt
+    world.close()
 
 
 def test_the_key_is_stored_once_with_the_first_row_sealed_under_it(world: World) -> None:

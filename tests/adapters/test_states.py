@@ -124,6 +124,19 @@ def test_later_arrivals_are_not_seen_from_an_earlier_number(state: States) -> No
     assert _values(after, state.arrive(after))["customer_count_1h"] == 3
 
 
+def test_a_key_that_is_forgotten_begins_anew_and_no_other_does(state: States) -> None:
+    for one in ("a", "b"):
+        state.arrive(purchase(one, at=NOON - HOUR // 2))
+    customer = str(purchase("a").fields["customer_id"])
+    assert state.forget("demo", "ecommerce", "customer", customer)
+    assert not state.forget("demo", "ecommerce", "customer", customer)
+    assert not state.forget("demo", "ecommerce", "nobody", customer)
+    third = purchase("c")
+    seen = _values(third, state.arrive(third))
+    assert seen["customer_count_1h"] == 1
+    assert seen["card_count_1h"] == 3
+
+
 def test_tenants_do_not_see_each_other(state: States) -> None:
     state.adopt("other", LAYOUT)
     state.arrive(purchase("a"))

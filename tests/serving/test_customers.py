@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
+from flows.commands.decisions import app as decisions
 from fradect.adapters.database import open_database
 from fradect.adapters.ledger_verify import verify
 from fradect.adapters.tables import events, transactions
@@ -104,3 +106,17 @@ def test_an_erased_customer_is_gone_and_the_chain_is_whole(client: Client, tmp_p
     assert "c2" in filed
     assert "c1" not in filed
     assert len(filed) == 2
+
+
+def test_decisions_about_an_erased_customer_are_made_again_and_counted(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _bought(client, "c1")
+    _bought(client, "c2", 2)
+    assert _ask(client, "DELETE", "c1")[0] == 200
+    client.service.close()
+    monkeypatch.setenv("FRADECT_HOME", str(tmp_path))
+    figures = tmp_path / "figures.json"
+    assert CliRunner().invoke(decisions, ["replay", "--all", "--json", str(figures)]).exit_code == 0
+    found = json.loads(figures.read_text())
+    assert (found["decisions"], found["matched"], found["erased"]) == (5, 5, 3)
