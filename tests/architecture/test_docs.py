@@ -12,7 +12,9 @@ from fradect.cli import COMMANDS
 from fradect.modules import MODULES
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"), *ROOT.glob("clients/*/*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"), *ROOT.glob("clients/*/*.md")]
+)
 OURS = ("fradect/", "flows/", "training/", "serving/", "monitoring/", "expectations/", "feature_repo/", "tests/")
 OURS += ("mappings/", "rulebooks/", "benchmarks/", "docs/", "deploy/", "clients/", ".ci/")
 
