@@ -55,7 +55,7 @@ def test_a_postgresql_that_goes_away_under_load(server: PostgresServer, fault: F
     ledger = SqlLedger(url)
     callers = Callers(within=0.3)
     for round_ in range(max(1, ROUNDS // 4)):
-        names = [f"tx{round_}-{n}" for n in range(600)]
+        names = [f"tx{round_}-{n}" for n in range(6_000)]
         trouble = threading.Timer(0.1, fault, (server,))
         trouble.start()
         asyncio.run(callers.all(ledger, names, patience=60.0))

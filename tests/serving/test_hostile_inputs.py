@@ -77,7 +77,7 @@ HOSTILE: dict[str, tuple[bytes, int, str | None]] = {
     "null as customer": (_with("transaction.customer_id", None), 422, "transaction.customer_id"),
     "list as device": (_with("transaction.device", []), 422, "transaction.device"),
     "text as option": (_with("options.include_factors", "yes"), 422, "options.include_factors"),
-    "async, which is not there": (_with("options.async", True), 422, "options.async"),
+    "text as async": (_with("options.async", "true"), 422, "options.async"),
     "blank id": (_with("transaction.transaction_id", "  "), 422, "transaction.transaction_id"),
     "empty id": (_with("transaction.transaction_id", ""), 422, "transaction.transaction_id"),
     "blank customer": (_with("transaction.customer_id", " \u3000"), 422, "transaction.customer_id"),
