@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,9 @@ from pathlib import Path
 import httpx
 
 from fradect.adapters.key_sets import Algorithm, KeySet, read_jwks
+from fradect.adapters.outward import Guard, OutOfReach, guarded_client, target_of
 from fradect.errors import FradectError, Unavailable
+from fradect.settings import Outward
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +26,19 @@ KEPT_SECONDS = 86_400.0
 class JwksUrl:
     """The keys at a URL. `keys` and `miss` are for requests and cost nothing; `refresh` is for one thread beside."""
 
-    def __init__(self, url: str, algorithm: Algorithm, folder: Path, now: Callable[[], float] = time.time) -> None:
-        self._url, self._algorithm, self._now = url, algorithm, now
+    def __init__(
+        self, url: str, algorithm: Algorithm, folder: Path, outward: Outward, now: Callable[[], float] = time.time
+    ) -> None:
+        """`outward`: where the host may be."""
+        self._url, self._algorithm, self._outward, self._now = url, algorithm, outward, now
         self._file = folder / f"jwks-{hashlib.sha256(f'{algorithm} {url}'.encode()).hexdigest()[:16]}.json"
         self._tried = self._fetched = 0.0
         self._is_missed = False
         self.keys: KeySet = {}
         self._recall()
 
-    def is_for(self, url: str, algorithm: Algorithm) -> bool:
-        return (url, algorithm) == (self._url, self._algorithm)
+    def is_for(self, url: str, algorithm: Algorithm, outward: Outward) -> bool:
+        return (url, algorithm, outward) == (self._url, self._algorithm, self._outward)
 
     def miss(self) -> None:
         """A token named a key that is not here: look again soon."""
@@ -47,7 +51,7 @@ class JwksUrl:
             return False
         before, self._tried, self._is_missed = self.keys, now, False
         try:
-            raw = fetch(self._url)
+            raw = fetch(self._url, self._outward)
             self.keys = read_jwks(raw, self._algorithm)
             self._fetched = now
             self._keep(raw)
@@ -85,24 +89,34 @@ class JwksUrl:
             log.warning("%s: %s", self._file, error)
 
 
-def fetch(url: str) -> bytes:
-    """The body of a plain 200, whole, within three seconds and 128 KiB; Unavailable otherwise. Follows nothing."""
-    deadline = time.monotonic() + SECONDS
+def fetch(url: str, outward: Outward) -> bytes:
+    """The body of a plain 200, whole, within three seconds and 128 KiB; Unavailable otherwise. Follows nothing, and
+    goes nowhere but where `outward` lets it."""
+    guard = Guard(outward)
     try:
-        with (
-            httpx.Client(verify=ssl.create_default_context(), timeout=SECONDS, trust_env=False) as client,
-            client.stream("GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}) as answer,
-        ):
-            if answer.status_code != 200 or answer.headers.get("content-encoding", "identity") != "identity":
-                raise Unavailable(f"the answer was {answer.status_code}, not an uncompressed 200")
-            raw = bytearray()
-            for chunk in answer.iter_raw():
-                raw += chunk
-                if len(raw) > MOST_BYTES or time.monotonic() > deadline:
-                    raise Unavailable(f"more than {MOST_BYTES} bytes, or than {SECONDS:.0f} s")
-            return bytes(raw)
+        return _body(str(target_of(url, outward)), guard)
+    except OutOfReach as error:
+        remedy = "a private network is named in `networks` of its issuer"
+        raise Unavailable(f"the host has no address, or one that is not public; {remedy}") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise Unavailable(f"no answer ({type(error).__name__})") from error
+    finally:
+        guard.close()
+
+
+def _body(url: str, guard: Guard) -> bytes:
+    with (
+        guarded_client(guard, SECONDS) as client,
+        client.stream("GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}) as answer,
+    ):
+        if answer.status_code != 200 or answer.headers.get("content-encoding", "identity") != "identity":
+            raise Unavailable(f"the answer was {answer.status_code}, not an uncompressed 200")
+        raw = bytearray()
+        for chunk in answer.iter_raw():
+            raw += chunk
+            if len(raw) > MOST_BYTES:
+                raise Unavailable(f"more than {MOST_BYTES} bytes")
+        return bytes(raw)
 
 
 def _same(one: KeySet, other: KeySet) -> bool:

@@ -9,9 +9,11 @@ import ipaddress
 import re
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import httpcore
@@ -59,6 +61,9 @@ class Target:
     host: str
     port: int
     path: str
+
+    def __str__(self) -> str:
+        return bytes(self.url).decode("ascii")
 
     @property
     def url(self) -> httpcore.URL:
@@ -146,6 +151,10 @@ class Guard:
             raise OutOfReach("the host has no address, or one that is not public")
         return list(found)
 
+    def addresses_within(self, host: str, port: int, seconds: float) -> list[str]:
+        """The same for calls that block, which a name that is not answered does not hold up; TimeoutError."""
+        return self._threads.submit(self.addresses, host, port).result(seconds)
+
     async def addresses_soon(self, host: str, port: int, within: float) -> list[str]:
         """The same beside an event loop; TimeoutError."""
         found = asyncio.get_running_loop().run_in_executor(self._threads, self.addresses, host, port)
@@ -192,10 +201,10 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
 
 
 class GuardedSyncBackend(httpcore.NetworkBackend):
-    """The same for calls that block."""
+    """The same for calls that block. A connection is over when it is `seconds` old, whatever comes through it."""
 
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
+    def __init__(self, guard: Guard, seconds: float) -> None:
+        self._guard, self._seconds = guard, seconds
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -206,15 +215,69 @@ class GuardedSyncBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Options = None,
     ) -> httpcore.NetworkStream:
-        addresses = self._guard.addresses(host.strip("[]"), port)
-        return self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+        left = _Left(self._seconds)
+        try:
+            addresses = self._guard.addresses_within(host.strip("[]"), port, left.of(timeout))
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout("the name was not resolved in time") from error
+        for address in addresses[:-1]:
+            try:
+                found = self._inner.connect_tcp(address, port, left.of(timeout), local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+            return _Ending(found, left)
+        last = self._inner.connect_tcp(addresses[-1], port, left.of(timeout), local_address, socket_options)
+        return _Ending(last, left)
+
+
+class _Left:
+    """What is left of a time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def of(self, timeout: float | None) -> float:
+        """The lesser of both; a moment at least, since a socket takes none for a wait that never ends."""
+        left = max(0.001, self._end - time.monotonic())
+        return left if timeout is None else min(left, timeout)
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._end
+
+
+class _Ending(httpcore.NetworkStream):
+    """A connection that ends: one that says a little ever and again would otherwise be waited for without end."""
+
+    def __init__(self, inner: httpcore.NetworkStream, left: _Left) -> None:
+        self._inner, self._left = inner, left
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._left.is_over:
+            raise httpcore.ReadTimeout("the answer took too long")
+        return self._inner.read(max_bytes, self._left.of(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._left.of(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Ending(self._inner.start_tls(ssl_context, server_hostname, self._left.of(timeout)), self._left)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
 
 
 def guarded_client(guard: Guard, seconds: float) -> httpx.Client:
-    """For what is fetched now and then: no redirects, no proxies, certificates checked. Give it URLs of `target_of`."""
+    """For what is fetched now and then, each time within `seconds`: no redirects, no proxies, certificates checked.
+    Give it URLs of `target_of`."""
     transport = httpx.HTTPTransport(trust_env=False)
     transport._pool.close()
     transport._pool = httpcore.ConnectionPool(
-        ssl_context=ssl.create_default_context(), network_backend=GuardedSyncBackend(guard)
+        ssl_context=ssl.create_default_context(), network_backend=GuardedSyncBackend(guard, seconds)
     )
     return httpx.Client(transport=transport, timeout=seconds, follow_redirects=False, trust_env=False)

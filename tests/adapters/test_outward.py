@@ -90,7 +90,7 @@ def test_v5_0_ssrf_forms_are_refused_when_named_and_when_connected_to(host: str)
 
     asyncio.run(connect())
     with pytest.raises(OutOfReach):
-        GuardedSyncBackend(guard).connect_tcp(host, 443, 5.0)
+        GuardedSyncBackend(guard, 5.0).connect_tcp(host, 443, 5.0)
     guard.close()
 
 
@@ -217,6 +217,7 @@ def test_the_second_address_serves_when_the_first_does_not() -> None:
         await stream.aclose()
 
     asyncio.run(connect())
+    GuardedSyncBackend(guard, 2.0).connect_tcp("hooks.example", receiver.port).close()
     receiver.close()
     guard.close()
 
@@ -247,6 +248,8 @@ def test_a_name_that_is_never_resolved_is_a_timeout_of_connecting() -> None:
             await GuardedBackend(guard).connect_tcp("slow.example", 443, 0.05)
 
     asyncio.run(connect())
+    with pytest.raises(httpcore.ConnectTimeout):
+        GuardedSyncBackend(guard, 0.05).connect_tcp("slow.example", 443)
     answered.set()
     guard.close()
 

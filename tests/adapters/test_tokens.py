@@ -281,8 +281,8 @@ WEAK = generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 
         ({"colour": "red"}, "colour"),
         ({"keys": "http://login.example.com/jwks"}, "https"),
         ({"keys": "file:///etc/passwd"}, "https"),
-        ({"keys": "https://user:pw@login.example.com/jwks"}, "without user"),
-        ({"keys": "https:///jwks"}, "give the URL"),
+        ({"keys": "https://user:pw@login.example.com/jwks"}, "leave out user"),
+        ({"keys": "https:///jwks"}, "the host is not valid"),
         ({"keys": "https://login.example.com/jwks", "algorithm": "HS256"}, "never fetched"),
     ],
 )
