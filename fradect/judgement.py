@@ -123,6 +123,6 @@ def _ask(model: Model, vector: Vector, explain: bool) -> ModelPart:
     try:
         probability = model.probability_of(vector.values)
         why = Explanation(*model.contributions(vector.values)) if explain else None
-    except Exception:  # noqa: BLE001  whatever a model raises, the decision is made without it, and says so
+    except Exception:  # noqa: BLE001  a release brings its model along, of any make: without its answer the decision is made, and says so
         return ModelPart(None)
     return ModelPart(None if isnan(probability) else probability, why)

@@ -61,7 +61,7 @@ class WebhookSender:
                 return await self._post(target, _headers(told.secrets, leased), leased.body)
         except _KNOWN as error:
             return Attempt(error=_word(error))
-        except Exception:  # whatever one receiver brings about, the others are told
+        except Exception:  # whatever it was, the try has to count, or its message is leased again for ever
             log.exception("webhook %s: a try failed in a way that nobody foresaw", told.id)
             return Attempt(error="unforeseen")
 

@@ -136,7 +136,7 @@ class Ingest:
                 self._tools.at("marked")
             except (Fenced, Stopped):
                 raise
-            except Exception as error:  # a bug must cost one row, never the stream
+            except Exception as error:  # neither away nor unfit, so a bug: it costs one row, never the stream
                 if delivery.size > 1:
                     for half in delivery.halves():
                         self._take(half)
@@ -250,7 +250,7 @@ class Ingest:
             self._patiently(lambda: self._tools.state.learn(outcomes))
         except (Fenced, Stopped):
             raise
-        except Exception as error:  # noqa: BLE001  they stay marked as not learnt, and are told again
+        except Exception as error:  # noqa: BLE001  to `_take` it would be a failure of rows that are stored; these stay marked as not learnt, and are told again
             complain("outcomes could not be learnt", error)
             return
         self._tools.at("told")
@@ -278,7 +278,7 @@ class Ingest:
             learnt = self._numbered(found, known)
         except Unavailable:
             raise
-        except Exception as error:  # noqa: BLE001  a bug in learning must not stop the stream: they stay stored as waiting, and are tried again
+        except Exception as error:  # noqa: BLE001  no delivery is in hand that a bug could cost: it would end the stream; they stay waiting, and are tried again
             complain("outcomes that wait could not be learnt", error)
             return
         if learnt:
@@ -305,7 +305,7 @@ class Ingest:
         """The live state must not keep an arrival that will never be stored."""
         try:
             judged = judge(delivery, self._mapping, self._terms)
-        except Exception as error:  # noqa: BLE001  what breaks judging never arrived
+        except Exception as error:  # noqa: BLE001  the bug that is being counted may be in judging itself, and what breaks judging never arrived
             complain("nothing to withdraw", error)
             return
         scope = (self._mapping.tenant, self._mapping.module.name)
