@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fradect.turns import give_way
+
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 0.5
 
@@ -36,6 +38,7 @@ class Housekeeping:
             self._thread.join()
 
     def _run(self) -> None:
+        give_way()
         beat = 0
         while not self._stopping.wait(BEAT_SECONDS):
             beat += 1
