@@ -1,14 +1,18 @@
 """Allow and deny lists in memory: what of an event stands on one, by tenant and module, when it was received."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from ipaddress import IPv6Network, ip_network
 from socket import AF_INET, AF_INET6, inet_pton
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
 from fradect.errors import InvalidInput
-from fradect.events import clean_domain, clean_text
+from fradect.events import IDS, clean_domain, clean_text
 from fradect.faults import Fault
 from fradect.modules import MODULES, module_of
 from fradect.modules.declaration import FieldType, Module
@@ -50,7 +54,7 @@ def canonical(module: Module, kind: str, value: str) -> str:
     if kind not in module.lists:
         raise InvalidInput(f"lists of {module.name} hold no {kind!r}: choose from {', '.join(module.lists)}", "kind")
     try:
-        text = clean_text(value)
+        text = clean_text(value, is_id=module.lists[kind] in IDS)
         match module.columns[module.lists[kind]]:
             case FieldType.IP:
                 return _network(text)
@@ -193,3 +197,61 @@ def _signals(name: str) -> _Kinds:
     return tuple(
         (f"{side}_{kind}", column, columns[column]) for kind, column in module.lists.items() for side in ListName
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """An entry, and from when until when (not included; microseconds) it was in force."""
+
+    entry: Entry
+    since: int
+    until: int
+
+
+class ListsThen:
+    """What stood on one tenant's lists of a module at any time, for past events by columns."""
+
+    def __init__(self, module: Module, spells: Iterable[Spell]) -> None:
+        self._module = module
+        self._exact: dict[tuple[str, str], list[Spell]] = {}
+        self._ranges: dict[str, list[tuple[int, int, Spell]]] = {}
+        for spell in spells:
+            name = f"{spell.entry.list}_{spell.entry.kind}"
+            if module.columns[module.lists[spell.entry.kind]] is FieldType.IP:
+                self._ranges.setdefault(name, []).append((*_span(spell.entry.value), spell))
+            else:
+                self._exact.setdefault((name, spell.entry.value), []).append(spell)
+
+    def columns(self, events: pa.Table) -> dict[str, pa.Array]:
+        """Of every signal a flag an event, as `Lists.of` would have said it at `observed_at` (int64 microseconds).
+
+        Null where an event has no value to be looked for; fields that are no column are left out.
+        """
+        observed = events["observed_at"].to_numpy()
+        return {
+            name: self._column(name, kind, events[column], observed)
+            for name, column, kind in _signals(self._module.name)
+            if column in events.column_names
+        }
+
+    def _column(
+        self, name: str, kind: FieldType, held: pa.ChunkedArray, observed: npt.NDArray[np.int64]
+    ) -> pa.BooleanArray:
+        coded = held.combine_chunks().dictionary_encode()
+        texts = coded.dictionary.to_pylist()
+        codes = coded.indices.fill_null(len(texts)).to_numpy()
+        listed = np.zeros(codes.size, np.bool_)
+        for code, text in enumerate(texts):
+            for spell in self._spells(name, kind, text):
+                listed |= (codes == code) & (spell.since <= observed) & (observed < spell.until)
+        empty = np.array([not isinstance(text, str) or not text for text in texts] + [True])
+        return pa.array(listed, mask=empty[codes])
+
+    def _spells(self, name: str, kind: FieldType, text: str) -> Iterator[Spell]:
+        if kind is FieldType.IP:
+            ranges = self._ranges.get(name, ())
+            number = _number(text) if ranges else 0
+            yield from (spell for first, free, spell in ranges if number >> free == first >> free)
+        elif self._exact:
+            for value in _and_above(text) if kind is FieldType.DOMAIN else (text,):
+                yield from self._exact.get((name, value), ())

@@ -23,9 +23,9 @@ _EXACT = 2.0**53
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """A column of texts: the different ones, and which of them each event has, -1 for none."""
+    """A column of texts, or flags: the different ones, and which of them each event has, -1 for none."""
 
-    values: tuple[str, ...]
+    values: tuple[str | bool, ...]
     codes: npt.NDArray[np.int64]
 
 
