@@ -16,7 +16,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from fradect.errors import FradectError, NotFound, Unavailable
 from fradect.jobs import LEASE, Chunk, Format, Leased, LeaseLost, Tally, Upload
@@ -174,55 +174,107 @@ class Runner:
             self._give_back(leased, int(AWAY_SECONDS * SECOND))
 
     def _chunks(self, leased: Leased) -> None:
-        """Until it is done, or others wait and this had its turn."""
+        """Until it is done, or others wait and this had its turn. While one chunk is decided the next is read, and is
+        decided while what came of the first is written down."""
         began = time.monotonic()
         with _rows_of(leased, self._sources.files) as rows:
-            while True:
-                leased, is_done = self._chunk(leased, rows)
-                if is_done:
-                    return
-                if self._stopping.is_set() or (time.monotonic() - began > TURN_SECONDS and self._are_others()):
-                    self._sources.leases.give_back(leased, self._sources.now())
-                    return
+            chunk: _UnderWay | None = self._begin(leased, _read(rows))
+            following: _UnderWay | None = None
+            try:
+                while chunk is not None:
+                    ahead = None if chunk.read.is_end else _read(rows)
+                    leased, came = self._decided(leased, chunk)
+                    stays = ahead is not None and not self._had_its_turn(began)
+                    following = self._begin(leased, ahead) if ahead is not None and stays else None
+                    leased = self._write(leased, chunk.read, came)
+                    if ahead is not None and following is None:
+                        self._give_back(leased, 0)
+                    chunk = following
+            finally:
+                _give_up(chunk, following)
+
+    def _had_its_turn(self, began: float) -> bool:
+        return self._stopping.is_set() or (time.monotonic() - began > TURN_SECONDS and self._are_others())
 
     def _are_others(self) -> bool:
         return bool(self._sources.leases.due(self._sources.now()))
 
-    def _chunk(self, leased: Leased, rows: Iterator[Row]) -> tuple[Leased, bool]:
-        began = time.monotonic()
-        some = list(islice(rows, CHUNK))
-        came = self._decided(leased, some) if some else []
-        spent = time.monotonic() - began
-        tally = sum((one.counts for one in came), Tally())
-        chunk = Chunk(
-            results=b"".join(one.line for one in came),
-            tally=tally,
-            position=some[-1].end if some else leased.position,
-            worked_us=int(spent * SECOND),
-            is_last=len(some) < CHUNK,
-        )
-        leased = self._sources.leases.commit(leased, chunk, self._sources.now())
-        self._worked(tally)
-        self.speed = len(came) / spent if came and spent else self.speed
-        return leased, chunk.is_last
-
-    def _decided(self, leased: Leased, rows: Sequence[Row]) -> list[Came]:
-        """LeaseLost when somebody else has the job by now."""
+    def _begin(self, leased: Leased, read: "_Read") -> "_UnderWay":
         loop = self._sources.loop()
         if loop is None or loop.is_closed():
             raise _Stopping
-        deciding: Future[list[Came]] = asyncio.run_coroutine_threadsafe(self._sources.decide(leased, rows), loop)
+        deciding = asyncio.run_coroutine_threadsafe(self._sources.decide(leased, read.rows), loop)
+        return _UnderWay(read, deciding, time.monotonic())
+
+    def _decided(self, leased: Leased, chunk: "_UnderWay") -> "tuple[Leased, _Came]":
+        """LeaseLost when somebody else has the job by now."""
         renewed = time.monotonic()
-        try:
-            while not wait([deciding], 0.1).done:
-                if self._stopping.is_set():
-                    raise _Stopping
-                if time.monotonic() - renewed > LEASE / SECOND / 3:
-                    self._sources.leases.renew(leased, self._sources.now())
-                    renewed = time.monotonic()
-            return deciding.result()
-        finally:
-            deciding.cancel()
+        while not wait([chunk.deciding], 0.1).done:
+            if self._stopping.is_set():
+                raise _Stopping
+            if time.monotonic() - renewed > LEASE / SECOND / 3:
+                leased, renewed = self._sources.leases.renew(leased, self._sources.now()), time.monotonic()
+        return leased, _Came(chunk.deciding.result(), time.monotonic() - chunk.began)
+
+    def _write(self, leased: Leased, read: "_Read", came: "_Came") -> Leased:
+        """What the file is broken by comes after what could be read of it."""
+        if read.rows or read.broken is None:
+            tally = sum((one.counts for one in came.rows), Tally())
+            chunk = Chunk(
+                results=b"".join(one.line for one in came.rows),
+                tally=tally,
+                position=read.rows[-1].end if read.rows else leased.position,
+                worked_us=int(came.seconds * SECOND),
+                is_last=read.is_end and read.broken is None,
+            )
+            leased = self._sources.leases.commit(leased, chunk, self._sources.now())
+            self._worked(tally)
+            self.speed = len(came.rows) / came.seconds if came.rows and came.seconds else self.speed
+        if read.broken is not None:
+            raise read.broken
+        return leased
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Rows for a chunk. `broken`: why nothing after them can be read."""
+
+    rows: Sequence[Row]
+    broken: Exception | None = None
+
+    @property
+    def is_end(self) -> bool:
+        return len(self.rows) < CHUNK
+
+
+class _UnderWay(NamedTuple):
+    """Rows that are being decided since `began`."""
+
+    read: _Read
+    deciding: "Future[list[Came]]"
+    began: float
+
+
+class _Came(NamedTuple):
+    """What came of a chunk, and how long that took."""
+
+    rows: Sequence[Came]
+    seconds: float
+
+
+def _read(rows: Iterator[Row]) -> _Read:
+    some: list[Row] = []
+    try:
+        some.extend(islice(rows, CHUNK))
+    except Exception as error:  # noqa: BLE001  whatever it is, it is told of after the rows before it
+        return _Read(some, error)
+    return _Read(some)
+
+
+def _give_up(*chunks: _UnderWay | None) -> None:
+    for chunk in chunks:
+        if chunk is not None:
+            chunk.deciding.cancel()
 
 
 @contextmanager

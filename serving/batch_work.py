@@ -1,7 +1,7 @@
 """Rows of a batch decided, each the way a request is."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
 
@@ -11,13 +11,15 @@ from msgspec import Meta
 from fradect import decide
 from fradect.errors import FradectError, InvalidInput, Unavailable
 from fradect.jobs import ONE_OF, REJECTED, Leased, Tally
-from serving.batch_room import WIDTH, SpareRoom
+from serving.batch_room import SpareRoom
 from serving.batch_rows import Row, body_of
 from serving.problems import TITLES
 from serving.purchases import Received
 from serving.routes import READERS, Wired, new_request_id
 
 TRIES, PAUSE_SECONDS = 10, 0.25
+MOST_FAILURES = 8
+"""After which the rest of the rows wait; fewer may be the rows' own."""
 
 
 class RowProblem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,18 +90,23 @@ class Deciding:
 
     async def _all(self, some: "_Some", rows: Sequence[Row]) -> None:
         # A request cannot wait for what is away, and is decided without. Rows can: but for one, by which it is tried.
-        left = iter(rows[:1] if self._is_blind() else rows)
+        failures: list[Unavailable] = []
         async with asyncio.TaskGroup() as together:
-            for _ in range(WIDTH):
-                together.create_task(self._in_turn(some, left))
+            for row in rows[:1] if self._is_blind() else rows:
+                began = await self._room.enter()
+                together.create_task(self._one(some, row, began, failures))
+                if len(failures) >= MOST_FAILURES:
+                    return
 
-    async def _in_turn(self, some: "_Some", left: Iterator[Row]) -> None:
-        for row in left:
-            async with self._room.one():
-                found = await self._row(some.job, row)
-            if isinstance(found, Unavailable):
-                some.failed[row.number] = found
-                return
+    async def _one(self, some: "_Some", row: Row, began: float, failures: list[Unavailable]) -> None:
+        try:
+            found = await self._row(some.job, row)
+        finally:
+            self._room.leave(began)
+        if isinstance(found, Unavailable):
+            some.failed[row.number] = found
+            failures.append(found)
+        else:
             some.came[row.number] = found
 
     async def _is_there(self, some: "_Some", rows: Sequence[Row]) -> bool:

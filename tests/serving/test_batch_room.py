@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from serving.admission import Admission
-from serving.batch_room import QUIET_SECONDS, TRICKLE_SECONDS, WIDTH, SpareRoom
+from serving.batch_room import DOUBLING_SECONDS, QUIET_SECONDS, TRICKLE_SECONDS, WIDEST, WIDTH, SpareRoom
 
 
 class Clock:
@@ -31,9 +31,10 @@ async def _has_room(room: SpareRoom, hold: asyncio.Event) -> bool:
     entered = asyncio.Event()
 
     async def row() -> None:
-        async with room.one():
-            entered.set()
-            await hold.wait()
+        began = await room.enter()
+        entered.set()
+        await hold.wait()
+        room.leave(began)
 
     task = asyncio.create_task(row())
     await asyncio.sleep(0.001)
@@ -58,8 +59,9 @@ async def _let_go(hold: asyncio.Event) -> None:
 def test_while_nobody_asks_rows_go_side_by_side(admission: Admission, clock: Clock) -> None:
     async def play() -> None:
         room, hold = SpareRoom(admission, clock), asyncio.Event()
-        assert await _fill(room, hold) == WIDTH
-        assert admission.in_flight == WIDTH
+        admission.limit = 4 * WIDEST
+        assert await _fill(room, hold) == WIDEST
+        assert admission.in_flight == WIDEST
         await _let_go(hold)
         assert admission.in_flight == 0
 
@@ -82,8 +84,44 @@ def test_under_traffic_one_goes_at_a_time_and_not_often(admission: Admission, cl
         assert await _fill(room, hold) == 1, "a request is in flight"
         admission.leave(began)
         await _let_go(hold)
-        clock.now += 2 * QUIET_SECONDS
+        clock.now += QUIET_SECONDS + DOUBLING_SECONDS / 2
         assert await _fill(room, hold) == WIDTH
+
+    asyncio.run(play())
+
+
+def test_the_longer_nobody_asked_the_more_go_side_by_side(admission: Admission, clock: Clock) -> None:
+    async def play() -> list[int]:
+        room, hold, fits = SpareRoom(admission, clock), asyncio.Event(), []
+        admission.limit = 4 * WIDEST
+        admission.leave(admission.enter())
+        assert await _fill(room, hold) == 1
+        await _let_go(hold)
+        clock.now += QUIET_SECONDS
+        for _ in range(6):
+            clock.now += DOUBLING_SECONDS / 100
+            fits.append(await _fill(room, hold))
+            await _let_go(hold)
+            clock.now += DOUBLING_SECONDS
+        return fits
+
+    assert asyncio.run(play()) == [8, 16, 32, 64, 64, 64]
+
+
+def test_who_waits_for_room_hears_of_it_at_once(admission: Admission, clock: Clock) -> None:
+    async def play() -> None:
+        room = SpareRoom(admission, clock)
+        admission.limit = 4
+        first, second = await room.enter(), await room.enter()
+        waiting = asyncio.create_task(room.enter())
+        await asyncio.sleep(0)
+        room.leave(first)
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert waiting.done(), "it did not wait for its next look"
+        room.leave(second)
+        room.leave(waiting.result())
+        assert admission.in_flight == 0
 
     asyncio.run(play())
 
