@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """How a release came to be, and from which log (its fingerprint). `trained_at`: microseconds."""
+    """How a release came to be, and from which log (its fingerprint). `trained_at`: microseconds.
+
+    `made_from`: the release whose model it has, where only rules or policy were edited.
+    """
 
     release_id: str
     module: str
@@ -26,6 +29,7 @@ class Candidate:
     log_fingerprint: str
     trained_at: int
     training: TrainingFacts
+    made_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

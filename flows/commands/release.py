@@ -1,23 +1,87 @@
-"""`fradect release`: what releases there are, and what is known of one."""
+"""`fradect release`: what releases there are, what is known of one, how two differ; a new one by an edit."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console, Group
 
 from flows import screen
-from flows.commands.options import JSON
+from flows.amend import Edit
+from flows.amend import amend as amend_release
+from flows.commands.options import JSON, MODULE, TENANT
 from flows.evidence import Candidate, Measured, recall
 from flows.wiring import Workshop, workshop
 from flows.wiring.storage import fetch_evidence
 from fradect.errors import NotFound
 from fradect.release import digests
+from fradect.release_diff import Apart, apart
 
 FIELDS = ("release", "tenant", "made", "average_precision", "roc_auc", "state")
 
-app = typer.Typer(no_args_is_help=True, help="List releases, or show one.")
+EDITED_RULEBOOK = typer.Option(help="A rulebook in GoRules JDM, in place of the release's.")
+EXAMPLES = typer.Option(help="Its examples; by default those beside it: NAME.examples.yaml.")
+THRESHOLDS = typer.Option(
+    metavar="REVIEW DECLINE", help="Scores from which is reviewed and declined; bands keep theirs."
+)
+POLICY = typer.Option(help="JSON with the members of policy.json that change, bands among them.")
+SOURCE = typer.Option("--from", help="The release whose other parts it takes; by default the champion.")
+
+app = typer.Typer(no_args_is_help=True, help="List releases, show one, compare two, or make one by an edit.")
+
+
+@app.command()
+def new(  # noqa: PLR0913, PLR0917  one option each
+    rulebook: Annotated[Path | None, EDITED_RULEBOOK] = None,
+    examples: Annotated[Path | None, EXAMPLES] = None,
+    thresholds: Annotated[tuple[int, int] | None, THRESHOLDS] = None,
+    policy: Annotated[Path | None, POLICY] = None,
+    source: Annotated[str | None, SOURCE] = None,
+    module: Annotated[str, MODULE] = "ecommerce",
+    tenant: Annotated[str, TENANT] = "demo",
+    json: Annotated[Path | None, JSON] = None,
+) -> None:
+    """A candidate with an edited rulebook, thresholds or policy, and the champion's other parts. Nothing is trained.
+
+    The rulebook has to be sound and to find in its examples what it should.
+    """
+    made = amend_release(module, tenant, Edit(rulebook, examples, thresholds, policy), source)
+    console = Console()
+    console.print(f"[bold]{made.release_id}[/bold], made from {made.made_from}")
+    if thresholds is not None and made.bands:
+        console.print(f"{made.bands} bands keep thresholds of their own: `fradect release show` lists them")
+    where = "" if (module, tenant) == ("ecommerce", "demo") else f" --module {module} --tenant {tenant}"
+    console.print(f"Next: [bold]fradect backtest {made.release_id}{where} --html backtest.html[/bold]", soft_wrap=True)
+    console.print(f"then: [bold]fradect promote {made.release_id}{where}[/bold]", soft_wrap=True)
+    screen.leave_json(json, asdict(made))
+
+
+@app.command()
+def diff(
+    one: Annotated[str, typer.Argument(help="A release's id.")],
+    other: Annotated[str, typer.Argument(help="Another's.")],
+    json: Annotated[Path | None, JSON] = None,
+) -> None:
+    """In what the second differs from the first: contract, model, calibrator, rules, policy, engines."""
+    shop = workshop("ecommerce", "any")
+    found = apart(shop.releases.load(one), shop.releases.load(other))
+    screen.leave_json(json, {"was": one, "now": other, "differences": [asdict(each) for each in found]})
+    console = Console()
+    if not found:
+        console.print(f"{one} and {other} are the same in every part")
+    for part in dict.fromkeys(each.part for each in found):
+        console.print(f"\n[bold]{part}[/bold]")
+        for each in found:
+            if each.part == part:
+                console.print(_told(each), markup=False, highlight=False)
+
+
+def _told(each: Apart) -> str:
+    if not each.was or not each.now:
+        return f"  {'added' if not each.was else 'removed'}: {each.what}: {each.was or each.now}"
+    return f"  {each.what}\n    was {each.was}\n    now {each.now}"
 
 
 @app.command("list")
@@ -45,7 +109,7 @@ def show(
     stored = shop.releases.load(release)
     fetch_evidence(shop.settings, release)
     console = Console()
-    console.print(Group(*screen.release_lines(shop, release)))
+    figures = _measured(shop, release, console)
     policy = stored.policy
     console.print(f"\nreviewed from {policy.review}, declined from {policy.decline}; engines {dict(stored.engines)}")
     for band in policy.bands:
@@ -53,16 +117,34 @@ def show(
     parts = [(name, digest) for name, digest in digests(stored.parts()).items()]
     console.print(screen.table("Parts", ("part", "SHA-256"), parts))
     console.print(f"Card and plots: {shop.evidence(release)}")
-    screen.leave_json(json, {**screen.release_figures(shop, release), "parts": dict(parts)})
+    screen.leave_json(json, {**figures, "parts": dict(parts)})
 
 
 def _row(shop: Workshop, release_id: str) -> tuple[str, ...]:
     try:
         made = recall(shop.evidence(release_id), Candidate)
-        metrics = recall(shop.evidence(release_id), Measured).metrics
     except NotFound:
         return (release_id, "", "", "not measured", "", "")
     is_champion = shop.releases.champion(made.module, made.tenant) == release_id
     when = datetime.fromtimestamp(made.trained_at / 1e6, UTC).strftime("%Y-%m-%d %H:%M")
-    figures = (f"{metrics[name][0] or 0:.4f}" for name in ("average_precision", "roc_auc"))
-    return (release_id, made.tenant, when, *figures, "champion" if is_champion else "")
+    edited = f"edited {made.made_from}" if made.made_from else ""
+    return (release_id, made.tenant, when, *_figures(shop, release_id), "champion" if is_champion else edited)
+
+
+def _figures(shop: Workshop, release_id: str) -> tuple[str, str]:
+    try:
+        metrics = recall(shop.evidence(release_id), Measured).metrics
+    except NotFound:
+        return "not measured", ""
+    precision, area = (f"{metrics[name][0] or 0:.4f}" for name in ("average_precision", "roc_auc"))
+    return precision, area
+
+
+def _measured(shop: Workshop, release_id: str, console: Console) -> dict[str, Any]:
+    """Shown where there is anything to show; the figures."""
+    try:
+        console.print(Group(*screen.release_lines(shop, release_id)))
+    except NotFound:
+        console.print("Not measured yet: `fradect backtest` tries it on the past, `fradect promote` measures it.")
+        return {"release_id": release_id}
+    return screen.release_figures(shop, release_id)
