@@ -1,6 +1,6 @@
 """Every operation as a value: what is sent, how its answer is read, and whether sending it twice does it once.
 
-Both clients send these; nothing here does any input or output.
+Both clients send these, and take parameters and words of their methods from here; nothing does any input or output.
 """
 
 import uuid
@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from fradect_client import profiles, types
-from fradect_client.errors import InvalidArgument
+from fradect_client.errors import InvalidArgument, UnexpectedAnswer
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ def _text(body: bytes) -> str:
 
 _answer, _job, _job_page = reads(types.Answer), reads(types.Job), reads(types.JobPage)
 _decision, _standing, _page = reads(types.Decision), reads(types.Standing), reads(types.DecisionPage)
-_upload = reads(types.Upload)
+_upload, _row = reads(types.Upload), reads(types.RowResult)
 _webhook, _secret, _webhooks = reads(types.Webhook), reads(types.WebhookWithSecret), reads(types.Webhooks)
 _delivery, _deliveries = reads(types.Delivery), reads(types.DeliveryPage)
 _profile, _export, _receipt = reads(profiles.RiskProfile), reads(profiles.CustomerExport), reads(profiles.Receipt)
@@ -92,60 +92,75 @@ _health, _readiness = reads(types.Health), reads(types.Readiness)
 _anything: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scoring:
-    """How a purchase is asked about. Without `idempotency_key` one is made."""
-
-    channel: str | None = None
-    include_factors: bool = True
-    idempotency_key: str | None = None
-
-
-def score(transaction: types.TransactionLike, asked: Scoring) -> Call[types.Answer]:
-    return _scoring(transaction, asked, _answer)
+def row_of(line: str, job_id: str) -> types.RowResult:
+    """One line of a batch's result."""
+    try:
+        return _row(line.encode())
+    except msgspec.DecodeError as error:
+        raise UnexpectedAnswer(f"the result of {job_id} has a line that is none of FRADECT's: {error}") from error
 
 
-def score_later(transaction: types.TransactionLike, asked: Scoring) -> Call[types.Job]:
-    return _scoring(transaction, asked, _job, {"async": True})
-
-
-def _scoring(
+def score(
     transaction: types.TransactionLike,
-    asked: Scoring,
-    read: Callable[[bytes], T],
-    more: Mapping[str, Any] | None = None,
-) -> Call[T]:
-    body: dict[str, Any] = {"transaction": transaction}
-    if asked.channel is not None:
-        body["context"] = {"channel": asked.channel}
-    body["options"] = {"include_factors": asked.include_factors, **(more or {})}
-    return _post("/api/v1/ecommerce/score", read, body, _keyed(asked.idempotency_key))
+    *,
+    channel: str | None = None,
+    include_factors: bool = True,
+    idempotency_key: str | None = None,
+) -> Call[types.Answer]:
+    """Decide a purchase. Safe to repeat: the same transaction gets the same answer."""
+    body = _purchase(transaction, channel, include_factors=include_factors)
+    return _post("/api/v1/ecommerce/score", _answer, body, _keyed(idempotency_key))
+
+
+def score_later(
+    transaction: types.TransactionLike,
+    *,
+    channel: str | None = None,
+    include_factors: bool = True,
+    idempotency_key: str | None = None,
+) -> Call[types.Job]:
+    """Have it decided in the background: a batch of one, which webhooks tell of."""
+    body = _purchase(transaction, channel, include_factors=include_factors, **{"async": True})
+    return _post("/api/v1/ecommerce/score", _job, body, _keyed(idempotency_key))
+
+
+def _purchase(transaction: types.TransactionLike, channel: str | None, **options: bool) -> dict[str, Any]:
+    context = {} if channel is None else {"context": {"channel": channel}}
+    return {"transaction": transaction, **context, "options": options}
 
 
 def get_decision(decision_id: str) -> Call[types.Decision]:
     return _get(f"/api/v1/decisions/{_one(decision_id)}", _decision)
 
 
-def list_decisions(chosen: Filter, limit: int | None, cursor: str | None) -> Call[types.DecisionPage]:
+def list_decisions(
+    chosen: Filter = ALL, *, limit: int | None = None, cursor: str | None = None
+) -> Call[types.DecisionPage]:
+    """One page, the newest first. Go on with its `next` until that is None."""
     given = {name: getattr(chosen, name) for name in Filter.__slots__}
     given["from"] = given.pop("from_")
     return _get("/api/v1/decisions", _page, **given, limit=limit, cursor=cursor)
 
 
 def tell_outcome(
-    decision_id: str, outcome: types.Outcome, known_at: datetime | None, note: str | None
+    decision_id: str, outcome: types.Outcome, *, known_at: datetime | None = None, note: str | None = None
 ) -> Call[types.Standing]:
-    """Told again, nothing changes; without `known_at`, the time at which it is told counts."""
+    """What it turned out to be. Told again, nothing changes; told otherwise, that is a correction.
+
+    Without `known_at`, the time at which it is told counts.
+    """
     body = _given(outcome=outcome, known_at=known_at, note=note)
     return _post(f"/api/v1/decisions/{_one(decision_id)}/outcome", _standing, body)
 
 
 def submit_batch(
-    items: Sequence[types.TransactionLike] | None,
-    upload_id: str | None,
-    include_factors: bool,
-    idempotency_key: str | None,
+    items: Sequence[types.TransactionLike] | None = None,
+    *,
+    upload_id: str | None = None,
+    include_factors: bool = False,
+    idempotency_key: str | None = None,
 ) -> Call[types.Job]:
+    """Up to 1,000 transactions, or a file that was uploaded."""
     if (items is None) == (upload_id is None):
         raise InvalidArgument("give items or upload_id, one of the two")
     rows = None if items is None else [{"type": "transaction", "data": item} for item in items]
@@ -153,14 +168,17 @@ def submit_batch(
     return _post("/api/v1/batch/score", _job, body, _keyed(idempotency_key))
 
 
-def upload(source: Path | bytes, form: types.FileFormat | None) -> Call[types.Upload]:
-    """Sent twice it is kept twice, for a day at most."""
-    if form is None:
-        form = _SUFFIXES.get(source.suffix.lower()) if isinstance(source, Path) else None
-    if form is None:
+def upload(source: Path | bytes, *, file_format: types.FileFormat | None = None) -> Call[types.Upload]:
+    """Send a file; its name says the format, if nothing else does. It is read as it is sent.
+
+    Sent twice it is kept twice, for a day at most.
+    """
+    if file_format is None and isinstance(source, Path):
+        file_format = _SUFFIXES.get(source.suffix.lower())
+    if file_format is None:
         raise InvalidArgument(f"say the file's format, one of {', '.join(FILE_TYPES)}")
     size = source.stat().st_size if isinstance(source, Path) else len(source)
-    headers = {"Content-Type": FILE_TYPES[form], "Content-Length": str(size)}
+    headers = {"Content-Type": FILE_TYPES[file_format], "Content-Length": str(size)}
     return Call("POST", "/api/v1/batch/uploads", _upload, headers=headers, body=source)
 
 
@@ -168,7 +186,7 @@ def delete_upload(upload_id: str) -> Call[None]:
     return Call("DELETE", f"/api/v1/batch/uploads/{_one(upload_id)}", _nothing, is_gone_done=True)
 
 
-def list_jobs(limit: int | None, before: str | None) -> Call[types.JobPage]:
+def list_jobs(*, limit: int | None = None, before: str | None = None) -> Call[types.JobPage]:
     return _get("/api/v1/batch/jobs", _job_page, limit=limit, before=before)
 
 
@@ -177,6 +195,7 @@ def get_job(job_id: str) -> Call[types.Job]:
 
 
 def cancel_job(job_id: str) -> Call[types.Job]:
+    """Nothing more of it is decided."""
     return _post(f"/api/v1/batch/jobs/{_one(job_id)}/cancel", _job)
 
 
@@ -190,23 +209,28 @@ def risk_profile(customer_id: str) -> Call[profiles.RiskProfile]:
 
 
 def export_customer(customer_id: str) -> Call[profiles.CustomerExport]:
+    """Everything that is held, personal fields in clear."""
     return _get(f"/api/v1/customers/{_one(customer_id)}/export", _export)
 
 
 def erase_customer(customer_id: str) -> Call[profiles.Receipt]:
-    """Asked again, the receipt is the same."""
+    """Destroy the customer's keys, features and live state. This cannot be undone.
+
+    Asked again, the receipt is the same.
+    """
     return Call("DELETE", f"/api/v1/customers/{_one(customer_id)}", _receipt)
 
 
 def register_webhook(
-    url: str, events: Sequence[types.EventName], secret: str | None, description: str
+    url: str, events: Sequence[types.EventName], *, secret: str | None = None, description: str = ""
 ) -> Call[types.WebhookWithSecret]:
+    """Keep the secret: it is shown this once. Not sent again when its answer is lost: look at `list` then."""
     body = {"url": url, "events": events, "description": description, **_given(secret=secret)}
     return _post("/api/v1/webhooks", _secret, body, repeatable=False)
 
 
-def list_webhooks() -> Call[types.Webhooks]:
-    return _get("/api/v1/webhooks", _webhooks)
+def list_webhooks() -> Call[tuple[types.Webhook, ...]]:
+    return _get("/api/v1/webhooks", lambda body: _webhooks(body).webhooks)
 
 
 def get_webhook(webhook_id: str) -> Call[types.Webhook]:
@@ -217,7 +241,10 @@ def delete_webhook(webhook_id: str) -> Call[None]:
     return Call("DELETE", f"/api/v1/webhooks/{_one(webhook_id)}", _nothing, is_gone_done=True)
 
 
-def rotate_secret(webhook_id: str, overlap_seconds: int, secret: str | None) -> Call[types.WebhookWithSecret]:
+def rotate_secret(
+    webhook_id: str, *, overlap_seconds: int = 86_400, secret: str | None = None
+) -> Call[types.WebhookWithSecret]:
+    """A new secret; for so long the one before it signs as well."""
     body = {"overlap_seconds": overlap_seconds, **_given(secret=secret)}
     return _post(f"/api/v1/webhooks/{_one(webhook_id)}/rotate-secret", _secret, body, repeatable=False)
 
@@ -235,13 +262,18 @@ def test_webhook(webhook_id: str) -> Call[types.Delivery]:
 
 
 def list_deliveries(
-    webhook_id: str, state: types.DeliveryState | None, limit: int | None, before: str | None
+    webhook_id: str,
+    *,
+    state: types.DeliveryState | None = None,
+    limit: int | None = None,
+    before: str | None = None,
 ) -> Call[types.DeliveryPage]:
     path = f"/api/v1/webhooks/{_one(webhook_id)}/deliveries"
     return _get(path, _deliveries, state=state, limit=limit, before=before)
 
 
 def replay_delivery(webhook_id: str, delivery_id: str) -> Call[types.Delivery]:
+    """Try a dead delivery again."""
     path = f"/api/v1/webhooks/{_one(webhook_id)}/deliveries/{_one(delivery_id)}/replay"
     return _post(path, _delivery, repeatable=False)
 
@@ -251,6 +283,7 @@ def health() -> Call[types.Health]:
 
 
 def ready() -> Call[types.Readiness]:
+    """Also where it is not ready."""
     return Call("GET", "/ready", _readiness, also=(503,))
 
 

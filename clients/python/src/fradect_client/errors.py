@@ -140,12 +140,7 @@ class Unavailable(ProblemError):
     status = 503
 
 
-_BY_STATUS = {
-    kind.status: kind
-    for kind in (
-        BadRequest, Unauthorised, Forbidden, NotFound, Conflict, TooLarge, InvalidInput, RateLimited, Unavailable,
-    )
-}  # fmt: skip
+_BY_STATUS = {kind.status: kind for kind in ProblemError.__subclasses__()}
 
 
 def error_of(response: httpx.Response) -> ProblemError:
