@@ -101,7 +101,9 @@ class _Online:
     @classmethod
     def of(cls, shop: Workshop, contract: Contract) -> "_Online":
         layout = Reader(shop.module, contract).layout
-        snapshots = ReplaySource(shop.places, shop.module, contract, layout, shop.tenant).snapshots()
+        snapshots = ReplaySource(shop.places, shop.module, contract, layout, shop.tenant).snapshots(
+            is_pseudonymous=True
+        )
         told = remembered(shop, contract) if contract.of_kind(Kind.BATCH) else []
         return cls(snapshots, [end for end, _ in told], [until for _, until in told])
 

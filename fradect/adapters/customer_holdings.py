@@ -9,6 +9,7 @@ import redis
 
 from fradect.adapters.feast_online import Online, open_online
 from fradect.adapters.places import Places
+from fradect.adapters.pseudonyms import Pseudonyms
 from fradect.adapters.states import States
 from fradect.errors import Unavailable
 from fradect.features.contract import Kind
@@ -41,9 +42,10 @@ class Holdings:
 
     def _offline(self, module: Module, tenant_id: str, customer_id: str) -> int:
         names = {feature.name for contract in module.contracts for feature in contract.of_kind(Kind.BATCH)}
-        online = open_online(self._online_url, Places(self._home, module.name, tenant_id), sorted(names), patience=2.0)
+        places = Places(self._home, module.name, tenant_id)
+        online = open_online(self._online_url, places, sorted(names), patience=2.0)
         try:
-            return _removed(online, customer_id)
+            return _removed(online, Pseudonyms(places).of(customer_id))
         except (sqlite3.Error, redis.RedisError) as error:
             raise Unavailable(f"the feature store does not answer ({type(error).__name__}): ask again") from error
         finally:

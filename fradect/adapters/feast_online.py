@@ -38,11 +38,13 @@ Held = tuple[bytes | None, Mapping[str, Cell]]  # Filled's bytes, and the custom
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What a materialisation left in the store: which features, up to when (microseconds), and a digest of the rows."""
+    """What a materialisation left in the store: which features, up to when (microseconds), a digest of the rows, and
+    the name of the home's key that customers' pseudonyms are made with."""
 
     features: tuple[str, ...]
     until: int
     mark: str
+    key_id: str = ""
 
     def to_bytes(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -50,7 +52,7 @@ class Filled:
     @classmethod
     def from_bytes(cls, raw: bytes) -> "Filled":
         told = json.loads(raw)
-        return cls(tuple(told["features"]), int(told["until"]), str(told["mark"]))
+        return cls(tuple(told["features"]), int(told["until"]), str(told["mark"]), str(told.get("key_id", "")))
 
 
 class Online(Protocol):

@@ -28,6 +28,7 @@ from fradect.adapters.feast_format import CUSTOMERS, JOIN_KEY
 from fradect.adapters.feast_online import Filled, online_file, open_online
 from fradect.adapters.online_address import FolderAddress, address_of
 from fradect.adapters.places import Places, publishing
+from fradect.adapters.pseudonyms import Pseudonyms
 from fradect.adapters.snapshot_store import digest
 from fradect.errors import Conflict, NotFound
 from fradect.features.contract import Contract, Feature, Kind
@@ -100,6 +101,7 @@ class FeastStore:
         self._address = address_of(online_url)
         names = [feature.name for feature in self._batch]
         self._online = open_online(online_url, places, names, patience=_PATIENCE)
+        self._key_id = Pseudonyms(places).key_id
         places.feast.mkdir(parents=True, exist_ok=True)
         self._store = FeatureStore(config=RepoConfig(**self._settings(secret=True)))
 
@@ -135,7 +137,8 @@ class FeastStore:
 
     def _bring(self, names: tuple[str, ...], until: int) -> bool:
         done = self._online.filled()
-        kept = done is not None and done.features == names and done.mark == self._mark(done.until)
+        is_ours = done is not None and (done.features, done.key_id) == (names, self._key_id)
+        kept = is_ours and done is not None and done.mark == self._mark(done.until)
         if done is not None:
             if kept and done.until >= until:
                 return False
@@ -145,7 +148,7 @@ class FeastStore:
             self._store.materialize(_moment(start), _moment(until), feature_views=[CUSTOMERS])
         if not kept:
             self._forget_the_vanished(until)
-        self._online.leave(Filled(names, until, self._mark(until)))
+        self._online.leave(Filled(names, until, self._mark(until), self._key_id))
         self._note(until)
         return True
 
@@ -163,8 +166,8 @@ class FeastStore:
     def training_set_feast(self, entity_df: pd.DataFrame) -> pd.DataFrame:
         """Feast's own point-in-time join: the public way and the oracle, for thousands of rows rather than millions.
 
-        `entity_df`: event_id, customer_id, event_timestamp (UTC). Returns its columns and the contract's features
-        in contract order, one row per row given, in any order.
+        `entity_df`: event_id, customer_id (a pseudonym), event_timestamp (UTC). Returns its columns and the contract's
+        features in contract order, one row per row given, in any order.
         """
         service = self._store.get_feature_service(service_name(self._contract))
         with _quiet():

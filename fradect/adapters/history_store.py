@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from fradect.adapters.duck import connect, files, quoted
 from fradect.adapters.places import Places, fingerprint, publishing, scratch
+from fradect.adapters.pseudonyms import Pseudonyms
 from fradect.errors import InvalidInput
 from fradect.features.contract import Contract, Kind
 from fradect.features.globe import NOWHERE
@@ -41,7 +42,7 @@ ROWS_PER_STRETCH = 500_000
 _WORKERS = 2
 _HERE = Path(__file__).parent
 # What turns a log into features: a change there makes published files old.
-_CODE = sorted([*(_HERE.parent / "features").glob("*.py"), *_HERE.glob("*_store.py")])
+_CODE = sorted([*(_HERE.parent / "features").glob("*.py"), *_HERE.glob("*_store.py"), _HERE / "pseudonyms.py"])
 
 Progress = Callable[[str, float], None]
 
@@ -64,6 +65,7 @@ class _Work:
     contract: Contract
     folder: Path
     duck: duckdb.DuckDBPyConnection
+    pseudonyms: Pseudonyms
     rows: int
     last_seq: int
 
@@ -73,16 +75,18 @@ def build_features(
 ) -> Built:
     """Every event's request, live and derived features as one Parquet file, in order of sequence numbers.
 
-    Columns: event_id, seq, event_time, created (= event_time: a request computes them), customer_id, then the
-    features as float64, NaN where unknown. Published at once; an unchanged log and contract are not computed again.
+    Columns: event_id, seq, event_time, created (= event_time: a request computes them), customer_id (a
+    pseudonym), then the features as float64, NaN where unknown. Published at once; an unchanged log and contract are
+    not computed again.
     """
     target = places.features(contract)
-    origin = origin_of(contract, places.events() + places.outcomes())
+    pseudonyms = Pseudonyms(places)
+    origin = origin_of(contract, places.events() + places.outcomes(), pseudonyms.key_id)
     if made_from(target) == origin:
         return Built(target, pq.read_metadata(target).num_rows, reused=True)
     with scratch(places.home) as folder, connect(folder) as duck:
         rows, last = duck.execute(f"SELECT count(*), max(seq) FROM {files(places.events())}").fetchall()[0]
-        work = _Work(places, module, contract, folder, duck, rows, last or 0)
+        work = _Work(places, module, contract, folder, duck, pseudonyms, rows, last or 0)
         for i, entity in enumerate(contract.entities):
             progress(f"windows of {entity}", i / (len(contract.entities) + 1))
             _build_entity(work, entity)
@@ -92,10 +96,11 @@ def build_features(
     return Built(target, rows, reused=False)
 
 
-def origin_of(contract: Contract, sources: Sequence[str | Path]) -> Mapping[bytes, bytes]:
-    """What a file made from these sources for this contract, by the code as it is, carries in its footer."""
+def origin_of(contract: Contract, sources: Sequence[str | Path], key_id: str = "") -> Mapping[bytes, bytes]:
+    """What a file made from these sources for this contract, by the code as it is, carries in its footer. `key_id`:
+    of the key that its pseudonyms are made with, where its sources have none."""
     code = hashlib.sha256(b"".join(path.read_bytes() for path in _CODE)).hexdigest()
-    origin = {"sources": fingerprint(sources), "contract": contract.hash, "code": code}
+    origin = {"sources": fingerprint(sources), "contract": contract.hash, "code": code, "key": key_id}
     return {f"fradect.{name}".encode(): value.encode() for name, value in origin.items()}
 
 
@@ -294,7 +299,7 @@ def _rows(
         frame[name] = _column(table[f"f{i}"], work.module.columns[name])
     columns = complete(work.contract, frame, windows, late)
     moment = table["event_time"].cast(schema.field("event_time").type)
-    keys = [table["event_id"], table["seq"], moment, moment, table["customer_id"]]
+    keys = [table["event_id"], table["seq"], moment, moment, work.pseudonyms.column(table["customer_id"])]
     return pa.Table.from_arrays([*keys, *(pa.array(columns[name]) for name in schema.names[5:])], schema=schema)
 
 

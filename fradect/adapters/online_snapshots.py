@@ -9,6 +9,7 @@ from fradect.adapters.feast_format import number
 from fradect.adapters.feast_online import Cell, Filled, Held, RedisOnline, open_online
 from fradect.adapters.online_address import address_of
 from fradect.adapters.places import Places
+from fradect.adapters.pseudonyms import Pseudonyms
 from fradect.errors import Refused, Unavailable
 from fradect.features.contract import Contract, Kind
 from fradect.features.live import Snapshot
@@ -19,6 +20,7 @@ from fradect.types import DAY, Event
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEWER = "the customer's snapshot is newer than the event"
 """Online there is one snapshot a customer: what was known at an earlier event cannot be told any more."""
+ELSEWHERE = "customer snapshots were put online under another home's key: set FRADECT_VAULT_KEY alike, and materialise"
 
 
 class OnlineSnapshots:
@@ -41,6 +43,7 @@ class OnlineSnapshots:
         self._names = tuple(feature.name for feature in contract.of_kind(Kind.BATCH))
         self._freshness = freshness_days * DAY
         self._online = open_online(url, places, self._names)
+        self._pseudonyms = Pseudonyms(places)
         self._told: tuple[bytes, Filled] | None = None
         is_beside = beside is not None and address_of(beside) == address_of(url)
         self._is_beside = is_beside or not isinstance(self._online, RedisOnline)
@@ -50,8 +53,8 @@ class OnlineSnapshots:
         if not self._is_beside or customer is None or not self._names or event.tenant_id != self._tenant:
             return None
         if isinstance(self._online, RedisOnline):
-            return SnapshotErrand(self._online, str(customer), partial(self._seen, event))
-        return FileErrand(partial(self.read, event))
+            return SnapshotErrand(self._online, self._pseudonyms.of(str(customer)), partial(self._seen, event))
+        return FileErrand(partial(self._online.read, self._pseudonyms.of(str(customer))), partial(self._seen, event))
 
     def read(self, event: Event) -> Snapshot:
         """The customer's newest snapshot. Features are missing when the event names no customer or the store was
@@ -64,13 +67,15 @@ class OnlineSnapshots:
             return self._without("the event names no customer")
         if not self._names:
             return Snapshot({}, {})
-        return self._seen(event, self._online.read(str(customer)))
+        return self._seen(event, self._online.read(self._pseudonyms.of(str(customer))))
 
     def _seen(self, event: Event, held: Held) -> Snapshot:
         raw, cells = held
         if raw is None:
             return self._without("customer snapshots were never materialised")
         filled = self._filled(raw)
+        if filled.key_id != self._pseudonyms.key_id:
+            return self._without(ELSEWHERE)
         stale = self._stale(filled, event.event_time)
         return self._of(filled, cells, event.event_time) if stale is None else self._without(stale)
 
@@ -129,22 +134,25 @@ class SnapshotErrand:
         return self._seen(self._online.understood(self._answers))
 
 
+_UNREADABLE = (OSError, TypeError, ValueError, OverflowError)  # the file, and cells that hold anything but Feast's
+
+
 class FileErrand:
     """Implements the port Errand over a file, which is read when it is brought: not in the event loop's thread."""
 
     commands: Sequence[Sequence[bytes]] = ()
 
-    def __init__(self, read: Callable[[], Snapshot]) -> None:
-        self._read = read
-        self._found: Snapshot | Exception = Unavailable("the feature store was not asked: the live state was away")
+    def __init__(self, read: Callable[[], Held], seen: Callable[[Held], Snapshot]) -> None:
+        self._read, self._seen = read, seen
+        self._found: Held | Exception = Unavailable("the feature store was not asked: the live state was away")
 
     def bring(self, _answers: Sequence[Any]) -> None:
         try:
             self._found = self._read()
-        except Exception as error:  # noqa: BLE001  raised again by `snapshot`; in the group, others' answers hang on this call
+        except (Unavailable, *_UNREADABLE) as error:  # raised again by `snapshot`: others' arrivals hang on this call
             self._found = error
 
     def snapshot(self) -> Snapshot:
         if isinstance(self._found, Exception):
             raise self._found
-        return self._found
+        return self._seen(self._found)

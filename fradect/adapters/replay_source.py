@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from fradect.adapters.duck import connect, files, quoted
 from fradect.adapters.places import Places
+from fradect.adapters.pseudonyms import Pseudonyms
 from fradect.errors import NotFound
 from fradect.features.contract import Contract, Kind
 from fradect.features.held import Learnt
@@ -100,13 +101,15 @@ class ReplaySource:
             self._events(between), self._outcomes(between), self._history(between), between.since, between.until
         )
 
-    def snapshots(self) -> PastSnapshots:
-        """Every customer's; NotFound where the contract has batch features and nobody built them."""
+    def snapshots(self, *, is_pseudonymous: bool = False) -> PastSnapshots:
+        """Every customer's; NotFound where the contract has batch features and nobody built them. For events as the
+        log has them; `is_pseudonymous`: for events that name customers as training sets do."""
         names = [feature.name for feature in self._contract.of_kind(Kind.BATCH)]
         path = self._places.snapshots(self._contract)
         if names and not path.is_file():
             raise NotFound(f"no snapshots at {path}: run the materialise stage first")
-        return PastSnapshots(self._module, self._contract, _snapshot_rows(path if names else None, names))
+        named = Pseudonyms(self._places).of if names and not is_pseudonymous else str
+        return PastSnapshots(self._module, self._contract, _snapshot_rows(path if names else None, names), named)
 
     def event(self, seq: int, names: Sequence[str]) -> PastEvent | None:
         """Of the port PastLog, as the two after it."""

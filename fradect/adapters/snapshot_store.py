@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from fradect.adapters.duck import connect, files, quoted
 from fradect.adapters.history_store import Built, feature_writer, made_from, origin_of
 from fradect.adapters.places import Places, publishing, scratch
+from fradect.adapters.pseudonyms import Pseudonyms
 from fradect.features.contract import Contract, Kind
 from fradect.features.snapshots import Sums, batch_features
 from fradect.modules.declaration import Module
@@ -22,33 +24,42 @@ _ROWS = 200_000
 def build_snapshots(places: Places, module: Module, contract: Contract) -> Built | None:
     """One row per customer and midnight (UTC) before which something changed; None without batch features.
 
-    Columns: customer_id, event_timestamp (the midnight), created (the same: history is filled in as its jobs would
-    have written it), and the contract's batch features as float64. Whatever became known on a day, be it an event
-    or an outcome, shows from the next midnight on.
+    Columns: customer_id (a pseudonym), event_timestamp (the midnight), created (the same: history is filled in as its
+    jobs would have written it), and the contract's batch features as float64. Whatever became known on a day, be it an
+    event or an outcome, shows from the next midnight on.
     """
     customer = module.entities.get("customer")
     if customer is None or not contract.of_kind(Kind.BATCH):
         return None
     target = places.snapshots(contract)
-    origin = origin_of(contract, places.events() + places.outcomes())
+    pseudonyms = Pseudonyms(places)
+    origin = origin_of(contract, places.events() + places.outcomes(), pseudonyms.key_id)
     if made_from(target) == origin:
         return Built(target, pq.read_metadata(target).num_rows, reused=True)
     with scratch(places.home) as folder, connect(folder) as duck, publishing(target) as staging:
-        rows = _write(duck.execute(_sums(places, quoted(customer))), staging, contract, origin)
+        rows = _write(duck.execute(_sums(places, quoted(customer))), staging, _Form(contract, origin, pseudonyms))
     return Built(target, rows, reused=False)
 
 
-def _write(result: duckdb.DuckDBPyConnection, staging: Path, contract: Contract, origin: Mapping[bytes, bytes]) -> int:
+class _Form(NamedTuple):
+    """What is written, what its footer says, and what customers are called there."""
+
+    contract: Contract
+    origin: Mapping[bytes, bytes]
+    pseudonyms: Pseudonyms
+
+
+def _write(result: duckdb.DuckDBPyConnection, staging: Path, form: _Form) -> int:
     moment = pa.timestamp("us", tz="UTC")
-    names = [feature.name for feature in contract.of_kind(Kind.BATCH)]
+    names = [feature.name for feature in form.contract.of_kind(Kind.BATCH)]
     keys = [("customer_id", pa.string()), ("event_timestamp", moment), ("created", moment)]
-    schema = pa.schema([*keys, *((name, pa.float64()) for name in names)]).with_metadata(origin)
+    schema = pa.schema([*keys, *((name, pa.float64()) for name in names)]).with_metadata(form.origin)
     rows = 0
     with feature_writer(staging, schema) as writer:
         for batch in result.to_arrow_reader(_ROWS):
-            columns = batch_features(contract, Sums(*(batch[i].to_numpy() for i in range(2, 6))))
+            columns = batch_features(form.contract, Sums(*(batch[i].to_numpy() for i in range(2, 6))))
             midnight = batch["midnight"].cast(moment)  # from microseconds
-            cells = [batch["key"], midnight, midnight, *(columns[name] for name in names)]
+            cells = [form.pseudonyms.column(batch["key"]), midnight, midnight, *(columns[name] for name in names)]
             writer.write_batch(pa.record_batch([pa.array(cell) for cell in cells], schema=schema))
             rows += batch.num_rows
     return rows

@@ -28,9 +28,9 @@ _KEYS = ("event_id", "seq", "event_time", "customer_id")
 def training_set(places: Places, module: Module, contract: Contract) -> Built:
     """Write the training set, unless nothing it is made of has changed; features and snapshots must exist.
 
-    Columns: event_id, seq, event_time, customer_id; the contract's features in its order (float64, NaN missing);
-    label (true for fraud, null while unknown; of what was told, the last), label_known_at, amount_base; the module's
-    protected attributes.
+    Columns: event_id, seq, event_time, customer_id (a pseudonym); the contract's features in its order (float64, NaN
+    missing); label (true for fraud, null while unknown; of what was told, the last), label_known_at, amount_base; the
+    module's protected attributes.
     An event sees a snapshot only when it is of then or before, was known by then, and is not older than TTL; of
     those the one of the latest midnight, as last restated.
     """

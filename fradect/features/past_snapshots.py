@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -31,9 +31,15 @@ class SnapshotRows:
 
 
 class PastSnapshots:
-    """Implements the port BatchFeatures for events of the past. About 60 bytes a snapshot and 200 a customer."""
+    """Implements the port BatchFeatures for events of the past. About 60 bytes a snapshot and 200 a customer.
 
-    def __init__(self, module: Module, contract: Contract, rows: SnapshotRows) -> None:
+    `named`: what snapshots call the customer that an event names.
+    """
+
+    def __init__(
+        self, module: Module, contract: Contract, rows: SnapshotRows, named: Callable[[str], str] = str
+    ) -> None:
+        self._named = named
         self._field = module.entities.get("customer")
         self._names = tuple(feature.name for feature in contract.of_kind(Kind.BATCH))
         visible = np.maximum(rows.midnight, rows.created)
@@ -53,7 +59,7 @@ class PastSnapshots:
         customer = None if self._field is None else event.fields.get(self._field)
         if customer is None:
             return Snapshot({}, dict.fromkeys(self._names, NOBODY))
-        start, end = self._spans.get(str(customer), (0, 0))
+        start, end = self._spans.get(self._named(str(customer)), (0, 0))
         place = bisect_right(self._visible, known, start, end) - 1
         if place < start or self._midnight[place] + TTL < event.event_time:
             return Snapshot({}, {})
@@ -63,7 +69,7 @@ class PastSnapshots:
     def around(self, event: Event, many: int = 3) -> list[tuple[int, int, dict[str, float]]]:
         """For people: when each of the last few snapshots became visible, of which midnight the latest was, values."""
         customer = None if self._field is None else event.fields.get(self._field)
-        start, end = self._spans.get(str(customer), (0, 0))
+        start, end = self._spans.get("" if customer is None else self._named(str(customer)), (0, 0))
         place = bisect_right(self._visible, event.event_time, start, end)
         return [
             (self._visible[i], self._midnight[i], dict(zip(self._names, self._values[i].tolist(), strict=True)))

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from fradect.adapters.history_store import build_features
 from fradect.adapters.places import Places
+from fradect.adapters.pseudonyms import Pseudonyms
 from fradect.adapters.snapshot_store import build_snapshots
 from fradect.modules import contract_of, module_of
 from fradect.types import DAY
@@ -29,8 +30,13 @@ def written(home: Path, n: int = 4000, seed: int = 5) -> Places:
     return places
 
 
+def called(places: Places, customer: str) -> str:
+    """A customer's name in everything that is derived of the log."""
+    return Pseudonyms(places).of(customer)
+
+
 def append_snapshots(places: Places, rows: list[dict[str, Any]]) -> None:
-    """Rows of customer, midnight, created, and one number that all four features take."""
+    """Rows of customer (a pseudonym), midnight, created, and one number that all four features take."""
     path = places.snapshots(STANDARD)
     held = pq.read_table(path)
     cells = [{"customer_id": r["customer"], **dict.fromkeys(BATCH, float(r["value"]))} for r in rows]

@@ -41,7 +41,7 @@ from fradect.features.snapshots import TTL
 from fradect.modules import contract_of
 from fradect.settings import PROJECT
 from fradect.types import DAY, SECOND, Event
-from tests.adapters.factories_snapshots import BATCH, END, MODULE, MOMENT, STANDARD, append_snapshots, written
+from tests.adapters.factories_snapshots import BATCH, END, MODULE, MOMENT, STANDARD, append_snapshots, called, written
 from tests.features.factories_log import START, events_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -141,8 +141,12 @@ def _event(customer: str | None, at: int = END, tenant: str = "default") -> Even
 
 
 def _newest(places: Places) -> dict[str, dict[str, float]]:
+    """By the merchant's id, which the log alone has."""
     rows = pq.read_table(places.snapshots(STANDARD)).to_pandas().sort_values(["event_timestamp", "created"])
-    return {str(row["customer_id"]): row[BATCH].to_dict() for _, row in rows.groupby("customer_id").tail(1).iterrows()}
+    newest = rows.groupby("customer_id").tail(1).set_index("customer_id")[BATCH]
+    customers = set(pq.read_table(places.log / "events", columns=["customer_id"])["customer_id"].to_pylist()) - {None}
+    assert {called(places, customer) for customer in customers} == set(newest.index)
+    return {customer: newest.loc[called(places, customer)].to_dict() for customer in sorted(customers)}
 
 
 def _asked_of_feast(places: Places, customers: Sequence[str]) -> dict[str, list[Any]]:
@@ -151,7 +155,7 @@ def _asked_of_feast(places: Places, customers: Sequence[str]) -> dict[str, list[
         warnings.simplefilter("ignore", DeprecationWarning)
         store = FeatureStore(repo_path=str(places.feast))
         references = [f"customer_features:{name}" for name in BATCH]
-        answer = store.get_online_features(references, [{"customer_id": customer} for customer in customers])
+        answer = store.get_online_features(references, [{"customer_id": called(places, one)} for one in customers])
     cells: dict[str, list[Any]] = answer.to_dict(include_event_timestamps=True)
     return cells
 
@@ -162,7 +166,7 @@ def _write(places: Places, rows: dict[tuple[str, int], Sequence[float | None]]) 
     columns = {name: pa.array([values[i] for values in rows.values()], pa.float64()) for i, name in enumerate(BATCH)}
     table = pa.table(
         {
-            "customer_id": pa.array([customer for customer, _ in rows], pa.string()),
+            "customer_id": pa.array([called(places, customer) for customer, _ in rows], pa.string()),
             "event_timestamp": midnights,
             "created": midnights,
             **columns,
@@ -191,7 +195,7 @@ def _compare(stores: Stores, customers: Sequence[str], at: int) -> int:
     for i, customer in enumerate(customers):
         snapshot = stores.reader.read(_event(customer, at))
         assert not snapshot.missing
-        _, cells = online.read(customer)
+        _, cells = online.read(called(stores.places, customer))
         for name in BATCH:
             theirs, ours = feast[name][i], snapshot.values.get(name)
             assert repr(theirs) == repr(ours), (customer, name)  # the same bits, NaN and the sign of zero included
@@ -302,7 +306,9 @@ def test_materialisation_is_incremental_until_the_past_is_rewritten(url: str, tm
     feast.apply()
     assert not feast.materialise(END)
     assert not feast.materialise(START + 10 * DAY)
-    append_snapshots(places, [{"customer": "late", "midnight": DAY_0 + DAY, "created": DAY_0 + DAY, "value": 9}])
+    append_snapshots(
+        places, [{"customer": called(places, "late"), "midnight": DAY_0 + DAY, "created": DAY_0 + DAY, "value": 9}]
+    )
     assert feast.materialise(START + 10 * DAY)
     assert reader.read(_event("late")).values["total_orders"] == 9
     assert reader.read(_event("c1")).values["total_orders"] > early
@@ -337,7 +343,7 @@ def test_an_emptied_redis_says_so_and_is_filled_again(redis_db: str, tmp_path: P
     _write(stores.places, {("a", 1): [1, 1, 1, 1]})
     stores.feast.materialise(END)
     with redis.Redis.from_url(redis_db) as client:
-        assert 400 * 86_400 < client.ttl(entity_key("a") + b"ecommerce_default") <= 408 * 86_400
+        assert 400 * 86_400 < client.ttl(entity_key(called(stores.places, "a")) + b"ecommerce_default") <= 408 * 86_400
         client.client_kill_filter(_type="normal", skipme=True)
         assert stores.reader.read(_event("a")).values["total_orders"] == 1
         client.flushdb()

@@ -19,7 +19,7 @@ from fradect.features.snapshots import TTL
 from fradect.modules import contract_of
 from fradect.settings import PROJECT
 from fradect.types import DAY, SECOND
-from tests.adapters.factories_snapshots import BATCH, END, MODULE, STANDARD, append_snapshots, written
+from tests.adapters.factories_snapshots import BATCH, END, MODULE, STANDARD, append_snapshots, called, written
 from tests.features.factories_log import START
 
 
@@ -43,10 +43,11 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> tuple[Places, pd.DataFra
     """Our training set and Feast's over the same files, both by event id."""
     places = written(tmp_path_factory.mktemp("home"))
     ours = pq.read_table(places.features(STANDARD)).to_pandas()
-    young, old = (ours.query(f"customer_id == '{c}'").iloc[0] for c in ("c10", "c11"))
+    ten, eleven = called(places, "c10"), called(places, "c11")
+    young, old = (ours.query(f"customer_id == '{c}'").iloc[0] for c in (ten, eleven))
     edges = [
         {"customer": name, "midnight": time - TTL - late, "created": time - TTL, "value": 77}
-        for name, late in (("c10", 0), ("c11", 1))
+        for name, late in ((ten, 0), (eleven, 1))
         for time in [round(ours.query(f"customer_id == '{name}'").event_time.min().timestamp()) * SECOND]
     ]
     assert young.customer_id != old.customer_id
@@ -79,10 +80,10 @@ def test_the_comparison_covers_what_it_is_about(joined: Any) -> None:
 
 
 def test_a_snapshot_counts_up_to_its_time_to_live_and_not_a_moment_longer(joined: Any) -> None:
-    _, ours, _ = joined
+    places, ours, _ = joined
     first = ours.sort_values("event_time").groupby("customer_id").first()
-    assert first.loc["c10", "total_orders"] == 77
-    assert first.loc["c11", "total_orders"] == 0
+    assert first.loc[called(places, "c10"), "total_orders"] == 77
+    assert first.loc[called(places, "c11"), "total_orders"] == 0
 
 
 def test_labels_come_with_the_moment_they_became_known(joined: Any) -> None:

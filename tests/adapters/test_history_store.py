@@ -1,15 +1,18 @@
 """History on disk: published whole or not at all, made once, the same however it is cut."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from fradect.adapters import history_store
 from fradect.adapters.history_store import build_features
 from fradect.adapters.places import Places
+from fradect.adapters.pseudonyms import Pseudonyms
 from fradect.adapters.snapshot_store import build_snapshots
 from fradect.adapters.training_store import read_training_set, training_set
 from fradect.errors import InvalidInput, NotFound
@@ -36,8 +39,8 @@ def test_rows_are_the_events_in_order_of_their_numbers(tmp_path: Path) -> None:
     table = pq.read_table(build_features(places, MODULE, STANDARD).path)
     assert table["seq"].to_pylist() == list(range(1, 301))
     order = np.argsort(numbers)
-    for name in ("event_id", "customer_id"):
-        held = columns.get(name, [f"e{i}" for i in range(1, 301)])
+    called = Pseudonyms(places).column(pa.array(columns["customer_id"], pa.string())).to_pylist()
+    for name, held in (("event_id", [f"e{i}" for i in range(1, 301)]), ("customer_id", called)):
         assert table[name].to_pylist() == [held[i] for i in order]
     assert table["created"].equals(table["event_time"])
     kept = [feature.name for feature in STANDARD if feature.kind is not Kind.BATCH]
@@ -45,6 +48,7 @@ def test_rows_are_the_events_in_order_of_their_numbers(tmp_path: Path) -> None:
 
 
 def test_the_cut_into_partitions_and_stretches_does_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRADECT_VAULT_KEY", base64.b64encode(bytes(32)).decode())
     whole = pq.read_table(build_features(_log(tmp_path / "a"), MODULE, STANDARD).path)
     monkeypatch.setattr(history_store, "ROWS_PER_PARTITION", 37)
     monkeypatch.setattr(history_store, "ROWS_PER_STRETCH", 41)

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fradect.adapters.places import Places
+from fradect.adapters.pseudonyms import Pseudonyms
 from fradect.adapters.snapshot_store import build_snapshots
 from fradect.errors import InvalidInput
 from fradect.features.contract import Contract, Feature, Kind
@@ -48,11 +49,12 @@ def test_every_row_holds_what_was_known_at_its_midnight_and_no_more(written: Any
     rows = pq.read_table(built.path)
     assert rows.num_rows == built.rows > 200
     names = ["total_orders", "avg_order_value", "return_rate", "fraud_history"]
+    ids = {Pseudonyms(places).of(customer): customer for customer in columns["customer_id"] if customer is not None}
     for row in rows.to_pylist():
         midnight = round(row["event_timestamp"].timestamp()) * 1_000_000
         assert midnight % DAY == 0
         assert row["created"] == row["event_timestamp"]
-        expected = _snapshot(columns, outcomes, row["customer_id"], midnight)
+        expected = _snapshot(columns, outcomes, ids[row["customer_id"]], midnight)
         assert np.array_equal([row[name] for name in names], expected, equal_nan=True)
 
 
@@ -68,7 +70,8 @@ def test_only_customers_for_whom_something_changed_get_a_row(written: Any) -> No
         for seq, value, at in zip(outcomes["seq"], outcomes["value"], outcomes["known_at"], strict=True)
         if value
     ]
-    assert at == {(customer, time // DAY + 1) for customer, time in moments if customer is not None}
+    called = Pseudonyms(places).of
+    assert at == {(called(customer), time // DAY + 1) for customer, time in moments if customer is not None}
 
 
 def test_an_unchanged_log_is_not_read_again(written: Any) -> None:
