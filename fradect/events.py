@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from fradect.cards import holds_card_number, holds_issued_number
 from fradect.faults import Fault, Reason
 from fradect.modules.declaration import Field, FieldType
 from fradect.money import decimal_of, exponent_of
@@ -40,18 +41,6 @@ _PLAIN = re.compile(r"(?! )[ -/:-~]*+(?:[0-9][ -/:-~]*+){0,12}+(?<! )")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DIGITS = re.compile(r"\D+")
 _E164 = re.compile(r"\+[\d ()-]*")
-
-# A card number is 13 to 19 digits in one or more groups, with spaces or dashes between them.
-_CARD = re.compile(r"(?<![0-9])[0-9](?:[ -]{0,3}[0-9]){12,}")
-_GAPS = re.compile(r"[ -]+")
-_DASHES = re.compile(r"[\u2010-\u2015\u2212]")
-# UUIDs and hexadecimal digests have long runs of digits by chance.
-_HEXADECIMAL = re.compile(
-    r"(?<![0-9a-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    r"|(?=[0-9]*[a-f])(?:[0-9a-f]{128}|[0-9a-f]{96}|[0-9a-f]{64}|[0-9a-f]{56}|[0-9a-f]{40}|[0-9a-f]{32}"
-    r"|[0-9a-f]{24}|[0-9a-f]{16}))(?![0-9a-z])",
-    re.IGNORECASE,
-)
 
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}")
@@ -85,7 +74,9 @@ def clean(field: Field, value: str) -> str:
 
 def law_of(field: Field) -> Callable[[str], str]:
     """`clean` for this field, for who has many values of it."""
-    plain = partial(clean_text, is_phone=True) if field.name in PHONES else clean_text
+    plain = clean_text
+    if field.name in PHONES or field.name in IDS:
+        plain = partial(clean_text, is_phone=field.name in PHONES, is_id=field.name in IDS)
     law = _LAWS.get(field.type)
     if law is None:
         return plain
@@ -97,19 +88,21 @@ def law_of(field: Field) -> Callable[[str], str]:
     return canonical
 
 
-def clean_text(value: str, *, is_phone: bool = False, may_be_number: bool = False) -> str:
+def clean_text(value: str, *, is_phone: bool = False, is_id: bool = False, may_be_number: bool = False) -> str:
     """NFC without outer spaces. Refused: lone surrogates, control characters, card numbers, text without end.
 
-    A phone number written as `+` and at most 15 digits is not taken for a card number; with `may_be_number`
-    nothing is.
+    A phone number written as `+` and at most 15 digits is not taken for a card number, of an id only what an issuer
+    could have given out; with `may_be_number` nothing is.
     """
     if len(value) <= MAX_TEXT and _PLAIN.fullmatch(value):
         return value
     text = _normal(value)
     if len(text) > MAX_TEXT:
         raise Fault(Reason.TOO_LONG, f"the limit is {MAX_TEXT} characters")
-    if holds_card_number(text) and not (may_be_number or (is_phone and _is_e164(text))):
-        raise Fault(Reason.CARD, "send a token of the card; numbers are never stored")
+    if may_be_number or (is_phone and _is_e164(text)):
+        return text
+    if holds_issued_number(text) if is_id else holds_card_number(text):
+        raise Fault(Reason.CARD, "send a token or an id of your own; numbers of cards are never stored")
     return text
 
 
@@ -228,19 +221,6 @@ def personal_key(field: str, text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
-def holds_card_number(text: str) -> bool:
-    """Whether 13 to 19 digits that pass the Luhn check stand in the text, whole groups of digits at a time.
-
-    Numbers of cards never begin with 0. UUIDs and hexadecimal digests do not count.
-    """
-    if not text.isascii():
-        text = _DASHES.sub("-", unicodedata.normalize("NFKC", text))
-        text = "".join(_plain(letter) for letter in text)
-    if not _CARD.search(text):
-        return False
-    return any(_has_luhn(run.group()) for run in _CARD.finditer(_HEXADECIMAL.sub("x", text)))
-
-
 def mask(value: object) -> str:
     """The shape of a value for a person who looks for a mistake: letters become x, digits 9; at most 40 signs."""
     shape = []
@@ -252,32 +232,6 @@ def mask(value: object) -> str:
 
 def _is_e164(text: str) -> bool:
     return _E164.fullmatch(text) is not None and len(_DIGITS.sub("", text)) <= 15
-
-
-def _plain(letter: str) -> str:
-    """Digits of any alphabet as 0 to 9, invisible format characters as nothing."""
-    if unicodedata.category(letter) == "Cf":
-        return ""
-    return str(unicodedata.decimal(letter, letter))
-
-
-def _has_luhn(run: str) -> bool:
-    groups = _GAPS.split(run)
-    for start in range(len(groups)):
-        digits = ""
-        for group in groups[start:]:
-            digits += group
-            if len(digits) > 19:
-                break
-            if len(digits) >= 13 and digits[0] != "0" and _luhn(digits):
-                return True
-    return False
-
-
-def _luhn(digits: str) -> bool:
-    odd = sum(map(int, digits[-1::-2]))
-    even = sum(sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
-    return (odd + even) % 10 == 0
 
 
 def _from_number(value: int | float, unit: str | None) -> int:
@@ -309,6 +263,7 @@ def _localised(moment: datetime, zone: ZoneInfo) -> datetime:
 
 
 PHONES = frozenset({"phone"})
+IDS = frozenset({"customer_id", "merchant_id", "device_id"})  # a caller's own, and as long a number as the caller likes
 _LAWS: Mapping[FieldType, Callable[[str], str]] = {
     FieldType.CURRENCY: clean_currency,
     FieldType.COUNTRY: clean_country,

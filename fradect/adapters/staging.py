@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from fradect.adapters.quarantine import QuarantineFile
 from fradect.adapters.sources import BrokenFile, Piece, Source, column_names, read
-from fradect.events import holds_card_number
+from fradect.cards import holds_card_number
 from fradect.faults import Reason
 from fradect.intake import Reject, Terms, staged_schema, take_in
 from fradect.mapping import Mapping

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from fradect.events import holds_card_number
+from fradect.cards import holds_card_number
 from fradect.faults import Fault, Reason
 from fradect.intake.batch import Batch
 from fradect.intake.rejects import Reject

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fradect.cards import holds_card_number
 from fradect.events import (
     MAX_TEXT,
     SKEW,
@@ -22,7 +23,6 @@ from fradect.events import (
     clean_number,
     clean_text,
     domain_of,
-    holds_card_number,
     ip_of_number,
     mask,
     personal_key,

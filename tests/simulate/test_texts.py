@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fradect.events import holds_card_number
+from fradect.cards import holds_card_number
 from fradect.simulate import Scenario, simulate
 from fradect.simulate.chance import Purpose, pick, since_start, unit
 from fradect.simulate.texts import tokens
