@@ -40,6 +40,13 @@ class Case:
     probes: Sequence[Event]
     vectors: Sequence[Vector]
     held: Mapping[tuple[str, str], Held]
+    named: Callable[[str], str]
+    """What the feature store calls a customer."""
+
+    def of_customers(self) -> dict[str, bytes]:
+        """By customer, the key that Feast files the snapshot under."""
+        field = self.module.entities["customer"]
+        return {str(event.fields[field]): entity_key(self.named(str(event.fields[field]))) for event in self.probes}
 
     def keys(self, event: Event) -> list[tuple[str, str]]:
         """Which keys of the live state the event reads."""
@@ -119,6 +126,7 @@ class RawRedis:
     def __init__(self, case: Case, url: str, project: str) -> None:
         self._case = case
         self._project = project.encode()
+        self._customers = case.of_customers()
         self._filled = f"fradect:online:{project}"
         self._client = redis.Redis.from_url(url)
         self._fields = [*(field_name(f.name) for f in case.contract.of_kind(Kind.BATCH)), f"_ts:{CUSTOMERS}".encode()]
@@ -127,7 +135,7 @@ class RawRedis:
 
     def all(self, event: Event) -> object:
         """Live and batch in one pipeline, looked at by nobody."""
-        key: Any = entity_key(str(event.fields[self._case.module.entities["customer"]])) + self._project
+        key: Any = self._customers[str(event.fields[self._case.module.entities["customer"]])] + self._project
         with self._client.pipeline(transaction=False) as pipe:
             for entity, name in self._case.keys(event):
                 pipe.get(f"raw:{entity}:{name}")
@@ -141,6 +149,7 @@ class RawSqlite:
 
     def __init__(self, case: Case, folder: Path, online: Path, project: str) -> None:
         self._case = case
+        self._customers = case.of_customers()
         self._live = sqlite3.connect(folder / "raw.db")
         columns = "entity TEXT, key TEXT, bytes BLOB, PRIMARY KEY (entity, key)"
         self._live.execute(f"CREATE TABLE held ({columns}) WITHOUT ROWID")
@@ -154,7 +163,7 @@ class RawSqlite:
 
     def all(self, event: Event) -> object:
         """Live and batch in one statement each, looked at by nobody."""
-        customer = entity_key(str(event.fields[self._case.module.entities["customer"]]))
+        customer = self._customers[str(event.fields[self._case.module.entities["customer"]])]
         return self._rows(event), self._batch.execute(self._of_customer, (customer,)).fetchall()
 
     def _rows(self, event: Event) -> list[tuple[str, bytes]]:

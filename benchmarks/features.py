@@ -36,6 +36,7 @@ from fradect.adapters.history_store import build_features
 from fradect.adapters.importing import import_path
 from fradect.adapters.online_snapshots import OnlineSnapshots
 from fradect.adapters.places import Places
+from fradect.adapters.pseudonyms import Pseudonyms
 from fradect.adapters.replay_source import ReplaySource
 from fradect.adapters.snapshot_store import build_snapshots
 from fradect.adapters.state_parts import Rebuilt
@@ -185,7 +186,9 @@ def contest(url: str, ground: Ground, live: Live, folder: Path) -> dict[str, Rea
     project = ground.places.feast.name
     read = ours(url, ground, live)
     held = {(entity, key): held for entity, key, held in live.state.dump(TENANT, MODULE.name)}
-    case = Case(MODULE, CONTRACT, ground.probes, [read(event) for event in ground.probes], held)
+    case = Case(
+        MODULE, CONTRACT, ground.probes, [read(event) for event in ground.probes], held, Pseudonyms(ground.places).of
+    )
     raw: RawRedis | RawSqlite
     if url.startswith("redis"):
         raw = RawRedis(case, url, project)
