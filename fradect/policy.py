@@ -12,12 +12,44 @@ import numpy as np
 import numpy.typing as npt
 
 from fradect.bands import Band, Cuts, Thresholds, check_bands, check_thresholds, first
+from fradect.errors import InvalidInput
 from fradect.modules.declaration import CostModel
 from fradect.types import Action, Value
 
 Amounts = npt.NDArray[np.int64]
 Chances = npt.NDArray[np.bool_] | npt.NDArray[np.float64]
 Actions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrails:
+    """What a release may do worse than the champion while it decides a part of the traffic, before it is taken back.
+
+    Relative ones are shares of the champion's rate: 0.05 tolerates 5.25 % where the champion has 5 %.
+    """
+
+    alpha: float = 0.05  # false alarms of all guardrails together, however often they are looked at
+    errors_more: float = 0.1  # relative: requests that ended in an error of ours
+    degraded_more: float = 0.1  # relative: decisions made without something
+    slow_more: float = 0.1  # relative: decisions over the budget of time
+    slow_ms: int = 100  # that budget, milliseconds
+    declines_more: float = 0.05  # relative
+    declines_fewer: float = 0.3  # relative, below 1
+    reviews_more: float = 0.1  # relative
+    score_shift: float = 10.0  # points of the mean score, up or down
+    cost_more: float = 0.0  # share of the turnover that decisions may cost more
+    cost_cap: int = 10_000_000  # an event counts as no more than this amount, minor units of the base currency
+    least_decisions: int = 1000  # of the canary, before a guardrail says pass
+    least_matured: int = 1000  # the same where labels have to mature
+
+    def __post_init__(self) -> None:
+        tolerated = (self.errors_more, self.degraded_more, self.slow_more, self.declines_more, self.reviews_more)
+        if not 0 < self.alpha < 1:
+            raise InvalidInput(f"guardrails: alpha {self.alpha} has to lie between 0 and 1, 0.05 for one")
+        if min(*tolerated, self.score_shift, self.cost_more) < 0 or not 0 <= self.declines_fewer < 1:
+            raise InvalidInput("guardrails: what is tolerated is 0 or more, and declines_fewer below 1")
+        if self.cost_cap <= 0:
+            raise InvalidInput(f"guardrails: cost_cap {self.cost_cap} has to be an amount above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +62,13 @@ class Limits:
     improvement_margin: float = 0.0  # lower end of the interval of AP(candidate) - AP(champion) must exceed -margin
     worse_tolerance: float = 0.02
     replay_events: int = 5000  # of the test events, in a row
+    matured_margin: float = 0.0  # on matured labels the gain has to exceed this share of the champion's money saved
+    matured_least: int = 1000  # matured events, before that is judged
+    guardrails: Guardrails = Guardrails()
+
+
+_DEFAULT = Limits()
+_LATER = ("matured_margin", "matured_least", "guardrails")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +100,14 @@ class Policy:
         return Cuts(*(np.array([getattr(t, n) for t in chosen], np.int64) for n in ("review", "decline")))
 
     def to_json(self) -> bytes:
-        """Canonical bytes. No bands are no word about bands, as in releases from before there were any."""
+        """Canonical bytes. No bands are no word about bands, as in releases from before there were any; the same goes
+        for the limits that came later and are at their defaults."""
         plain = asdict(self)
         if not self.bands:
             del plain["bands"]
+        for name in _LATER:
+            if getattr(self.limits, name) == getattr(_DEFAULT, name):
+                del plain["limits"][name]
         return msgspec.json.encode(plain, order="deterministic")
 
     @classmethod

@@ -50,6 +50,26 @@ def _better(comparison: Comparison, limits: Limits) -> Verdict:
     return Verdict("improvement", "pass", reason, evidence)
 
 
+def matured(comparison: Comparison, limits: Limits) -> Verdict:
+    """Better than the champion on the same matured events of a backtest or a shadow: the paired interval of money saved
+    lies above the margin, a share of what the champion saved. Below it: fail; on both sides: not enough data.
+
+    `comparison` holds only events whose label is known. What the champion declined has none, unless it was let
+    through, so how the candidate would decide it is judged on the canary alone.
+    """
+    money, margin = comparison.money_saved, limits.matured_margin * abs(comparison.champion_money_saved)
+    evidence = {**asdict(comparison), "margin": margin, "least": limits.matured_least}
+    if comparison.events < limits.matured_least:
+        reason = f"{comparison.events:,} of {limits.matured_least:,} matured events"
+        return Verdict("matured", "not enough data", reason, evidence)
+    said = f"it saves {money.text(0)} minor units more than the champion on {comparison.events:,} matured events"
+    if money.low > margin:
+        return Verdict("matured", "pass", said, evidence)
+    if money.high <= margin:
+        return Verdict("matured", "fail", f"{said}, certainly no more than the margin of {margin:,.0f}", evidence)
+    return Verdict("matured", "not enough data", f"{said}, not certainly more than {margin:,.0f}", evidence)
+
+
 def replay(mismatches: Sequence[str], events: int, differing: int | None = None) -> Verdict:
     """One event whose live vector differs from history's is one too many; so is having replayed none.
 
