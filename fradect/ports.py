@@ -10,6 +10,7 @@ from fradect.errors import FradectError
 from fradect.features.held import Seen
 from fradect.features.live import Snapshot, View
 from fradect.release import Release
+from fradect.rollout import Rollout
 from fradect.types import Decision, Event, Value
 
 
@@ -157,7 +158,7 @@ class Ledger(Protocol):
 
 
 class ReleaseStore(Protocol):
-    """Releases by id, and which one is champion of a module for a tenant: one atomic pointer."""
+    """Releases by id, and who decides for each module and tenant: one rollout each, replaced whole."""
 
     def save(self, release: Release) -> None: ...
 
@@ -171,7 +172,23 @@ class ReleaseStore(Protocol):
         """Every champion by module and tenant."""
         ...
 
-    def promote(self, module: str, tenant_id: str, release_id: str) -> None: ...
+    def rollout(self, module: str, tenant_id: str) -> Rollout | None: ...
+
+    def rollouts(self) -> Mapping[tuple[str, str], Rollout]:
+        """By module and tenant; one that cannot be read is left out."""
+        ...
+
+    def promote(self, module: str, tenant_id: str, release_id: str) -> None:
+        """Name a champion at once. Conflict while a challenger is tried."""
+        ...
+
+    def move(self, module: str, tenant_id: str, after: Rollout) -> None:
+        """The next rollout, if nobody went on meanwhile: Conflict then. Its releases are read whole before."""
+        ...
+
+    def history(self, module: str, tenant_id: str) -> Sequence[Rollout]:
+        """Oldest first, the present one last."""
+        ...
 
     def ids(self) -> tuple[str, ...]: ...
 

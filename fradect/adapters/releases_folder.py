@@ -1,28 +1,28 @@
-"""Releases in a folder: one sub-folder each, named by content, and a small file that points at each champion."""
+"""Releases in a folder: one sub-folder each, named by content, and a small file that says who decides for whom."""
 
+import fcntl
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
-from fradect.errors import InvalidInput, NotFound, Refused
+from fradect.errors import Conflict, InvalidInput, NotFound, Refused
 from fradect.release import ALL_PARTS, Release, assemble, digests, name_of
+from fradect.rollout import Rollout, Step, named
 
 _ID = re.compile(r"rel_[0-9a-f]{16}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
-class _Pointer(msgspec.Struct, frozen=True):
-    release: str
-
-
 class ReleasesFolder:
-    """`<home>/releases/<id>/` holds a release's parts, `<home>/releases/champions/` who is champion of what.
+    """In `<home>/releases`: `<id>/` holds a release's parts, `champions/` a rollout for each module and tenant,
+    `history/` those before it, by number.
 
     Everything appears by rename after its bytes are synced: a reader sees the old or the new, never a part.
     """
@@ -54,44 +54,78 @@ class ReleasesFolder:
         return assemble(release_id, _read_parts(folder))
 
     def champion(self, module: str, tenant_id: str) -> str | None:
-        try:
-            raw = self._pointer(module, tenant_id).read_bytes()
-        except FileNotFoundError:
-            return None
-        try:
-            return msgspec.json.decode(raw, type=_Pointer).release
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Refused(
-                f"the champion pointer of {module} for {tenant_id} is damaged: promote a release again"
-            ) from error
+        now = self.rollout(module, tenant_id)
+        return None if now is None else now.release
 
     def champions(self) -> Mapping[tuple[str, str], str]:
-        """Every champion by module and tenant; a pointer that is damaged is left out."""
-        found: dict[tuple[str, str], str] = {}
+        return {key: now.release for key, now in self.rollouts().items()}
+
+    def rollout(self, module: str, tenant_id: str) -> Rollout | None:
+        return _read(self._pointer(module, tenant_id), f"{module} for {tenant_id}")
+
+    def rollouts(self) -> Mapping[tuple[str, str], Rollout]:
+        found: dict[tuple[str, str], Rollout] = {}
         for path in (self._root / "champions").glob("*/[!.]*.json"):
             key = (path.parent.name, path.stem)
             with suppress(Refused, InvalidInput):
-                release_id = self.champion(*key)
-                if release_id is not None:
-                    found[key] = release_id
+                now = self.rollout(*key)
+                if now is not None:
+                    found[key] = now
         return found
 
     def promote(self, module: str, tenant_id: str, release_id: str) -> None:
-        """Point at a release, once it has been read whole."""
-        release = self.load(release_id)
-        if release.module != module:
-            raise InvalidInput(f"release {release_id} is for {release.module}, not for {module}", field="module")
+        now = self.rollout(module, tenant_id)
+        step = Step("named", "", "promoted", time.time_ns() // 1000)
+        self.move(module, tenant_id, named(now, release_id, step))
+
+    def move(self, module: str, tenant_id: str, after: Rollout) -> None:
+        self._check(module, after)
         pointer = self._pointer(module, tenant_id)
-        pointer.parent.mkdir(parents=True, exist_ok=True)
-        staging = pointer.with_name(f".{pointer.name}.{os.getpid()}")
-        _write_synced(staging, msgspec.json.encode(_Pointer(release_id)))
-        staging.replace(pointer)
-        _sync_folder(pointer.parent)
+        with _one_at_a_time(pointer):
+            now = self._at_hand(module, tenant_id)
+            if after.number != (0 if now is None else now.number) + 1:
+                raise Conflict(f"the rollout of {module} for {tenant_id} went on meanwhile: look again")
+            self._point(pointer, now, after)
+
+    def repeat(self, module: str, tenant_id: str, rollout: Rollout) -> None:
+        """Take over what another place has decided, whatever was here."""
+        self._check(module, rollout)
+        pointer = self._pointer(module, tenant_id)
+        with _one_at_a_time(pointer):
+            self._point(pointer, self._at_hand(module, tenant_id), rollout)
+
+    def history(self, module: str, tenant_id: str) -> tuple[Rollout, ...]:
+        folder = self._history(self._pointer(module, tenant_id))
+        past = [_read(path, path.name) for path in sorted(folder.glob("[0-9]*.json"))]
+        now = self.rollout(module, tenant_id)
+        return tuple(one for one in (*past, now) if one is not None)
 
     def ids(self) -> tuple[str, ...]:
         """Every release here, oldest first."""
         found = [path for path in self._root.iterdir() if _ID.fullmatch(path.name)]
         return tuple(path.name for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name)))
+
+    def _check(self, module: str, rollout: Rollout) -> None:
+        """Who decides has been read whole. Who did before may be damaged: that would be a reason to go on."""
+        for release_id in filter(None, (rollout.release, rollout.challenger)):
+            release = self.load(release_id)
+            if release.module != module:
+                raise InvalidInput(f"release {release_id} is for {release.module}, not for {module}", field="module")
+
+    def _at_hand(self, module: str, tenant_id: str) -> Rollout | None:
+        """A damaged pointer is replaced as if there were none: nothing else could mend it."""
+        with suppress(Refused):
+            return self.rollout(module, tenant_id)
+        return None
+
+    def _point(self, pointer: Path, now: Rollout | None, after: Rollout) -> None:
+        """What is replaced is written down first: a crash between leaves it in charge, and in its history."""
+        if now is not None:
+            _replace(self._history(pointer) / f"{now.number:08}.json", msgspec.json.encode(now))
+        _replace(pointer, msgspec.json.encode(after))
+
+    def _history(self, pointer: Path) -> Path:
+        return self._root / "history" / pointer.parent.name / pointer.stem
 
     def _folder(self, release_id: str) -> Path:
         if not _ID.fullmatch(release_id):
@@ -103,6 +137,33 @@ class ReleasesFolder:
             if not _NAME.fullmatch(name):
                 raise InvalidInput(f"{field} {name!r}: letters, digits, '_', '-' and '.' only", field=field)
         return self._root / "champions" / module / f"{tenant_id}.json"
+
+
+def _read(path: Path, what: str) -> Rollout | None:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=Rollout)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(f"the champion pointer of {what} is damaged: promote a release again") from error
+
+
+@contextmanager
+def _one_at_a_time(pointer: Path) -> Iterator[None]:
+    pointer.parent.mkdir(parents=True, exist_ok=True)
+    with pointer.with_name(f".{pointer.stem}.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _replace(path: Path, raw: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    _write_synced(staging, raw)
+    staging.replace(path)
+    _sync_folder(path.parent)
 
 
 def _read_parts(folder: Path) -> Mapping[str, bytes]:

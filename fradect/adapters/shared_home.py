@@ -13,6 +13,7 @@ from fradect.errors import Conflict, FradectError, Refused, Unavailable
 from fradect.features.contract import Contract
 from fradect.modules import contract_of
 from fradect.objects import ObjectStore
+from fradect.rollout import Rollout
 
 DERIVED = ("features", "offline")
 TABLES = "ip_ranges"  # that events were looked up in, and requests must be
@@ -107,22 +108,22 @@ class SharedHome:
         One that cannot be taken over keeps no other from it; the first such error is raised in the end.
         """
         errors = []
-        for module, tenant, release_id in self.releases.follow():
+        for module, tenant, rollout in self.releases.follow():
             try:
-                self._take(module, tenant, release_id)
+                self._take(module, tenant, rollout)
             except FradectError as error:
                 errors.append(error)
         if errors:
             raise errors[0]
 
-    def _take(self, module: str, tenant: str, release_id: str) -> None:
-        self.releases.load(release_id)
+    def _take(self, module: str, tenant: str, rollout: Rollout) -> None:
+        self.releases.load(rollout.release)
         self.log(module, tenant).pull()
         facts = EventLog(self.mirror.home, module, tenant).facts()
         if facts is not None and facts.key_id is not None:
             self._check_key(tenant, facts.key_id)
         self.mirror.pull(f"{TABLES}/{module}")
-        self.releases.take(module, tenant, release_id)
+        self.releases.take(module, tenant, rollout)
 
     def _check_key(self, tenant: str, key_id: str) -> None:
         """A service under another key would not know the customers of the log by their tokens."""
