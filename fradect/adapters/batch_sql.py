@@ -1,14 +1,12 @@
 """Transactions over the tables of batches, and their rows as values."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from fradect.adapters import database
 from fradect.adapters.batch_tables import batch_jobs, batch_uploads
-from fradect.adapters.database import reason
-from fradect.errors import Unavailable
 from fradect.jobs import Format, Job, JobState, Tally, Upload
 
 KEY_FIELD, ITEMS_FIELD = "batch_key", "batch_items"
@@ -27,25 +25,8 @@ class Vault(Protocol):
     def open(self, tenant_id: str, field: str, row: str, cipher: str) -> str: ...
 
 
-@contextmanager
-def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """One transaction, alone with the database from its first statement on where that is SQLite."""
-    try:
-        with engine.begin() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
-    except sa.exc.DBAPIError as error:
-        raise Unavailable(f"batches: the database does not answer ({reason(error)})") from error
-
-
-@contextmanager
-def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except sa.exc.DBAPIError as error:
-        raise Unavailable(f"batches: the database does not answer ({reason(error)})") from error
+_LOST = "batches: the database does not answer"
+reading, writing = partial(database.reading, lost=_LOST), partial(database.writing, lost=_LOST)
 
 
 def job_of(row: sa.Row[Any]) -> Job:

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from fradect.adapters.customer_reads import PERSONAL, TABLE
-from fradect.adapters.database import reason
+from fradect.adapters.database import reading, reason
 from fradect.adapters.duck import connect, files
 from fradect.adapters.log_erasures import Erased
 from fradect.adapters.places import Places, scratch
@@ -157,11 +157,8 @@ def _decided(ground: Ground, ids: Sequence[str]) -> dict[str, list[Purchase]]:
     wanted = sa.select(
         *(t.customer_id, d.id, d.entity_id, d.created_at, t.amount, t.currency, d.score, d.decision, d.outcome)
     ).join_from(transactions, risk_decisions, both)
-    try:
-        with ground.ledger.connect() as connection:
-            for row in connection.execute(wanted.where(*mine).order_by(d.created_at.desc())):
-                named = dict(zip(Purchase.__struct_fields__, (*row[1:], {}), strict=True))
-                found.setdefault(row.customer_id, []).append(Purchase(**named))
-    except sa.exc.DBAPIError as error:
-        raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
+    with reading(ground.ledger, "the ledger does not answer") as connection:
+        for row in connection.execute(wanted.where(*mine).order_by(d.created_at.desc())):
+            named = dict(zip(Purchase.__struct_fields__, (*row[1:], {}), strict=True))
+            found.setdefault(row.customer_id, []).append(Purchase(**named))
     return found

@@ -3,7 +3,8 @@
 import fcntl
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -67,6 +68,30 @@ def reason(error: sa.exc.DBAPIError) -> str:
         told = str(error.orig)
     name = type(error.orig).__name__
     return f"{name}: {told}" if told else name
+
+
+@contextmanager
+def reading(engine: sa.Engine, lost: str) -> Iterator[sa.Connection]:
+    """A connection to read by. Unavailable, which says `lost` and the reason, where the database does not answer."""
+    with _answering(lost), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: sa.Engine, lost: str) -> Iterator[sa.Connection]:
+    """The same for one transaction, alone with the database from its first statement on where that is SQLite."""
+    with _answering(lost), engine.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+
+
+@contextmanager
+def _answering(lost: str) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise Unavailable(f"{lost} ({reason(error)})") from error
 
 
 def migrate(engine: sa.Engine, tables: str) -> None:

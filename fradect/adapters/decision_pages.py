@@ -5,10 +5,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from fradect.adapters.database import reason
+from fradect.adapters.database import reading
 from fradect.adapters.decision_reads import NOT_TOLD, conditions
 from fradect.adapters.tables import risk_decisions
-from fradect.errors import Unavailable
 from fradect.outcomes import Listed, Place
 from fradect.reproduce import Wanted
 
@@ -41,14 +40,11 @@ class DecisionPages:
     def page(self, wanted: Wanted, most: int, after: Place | None = None) -> tuple[list[Listed], Place | None]:
         """At most so many, and where the next page starts; None after the last."""
         below = () if after is None else (_at < _literal(after),)
-        try:
-            with self._engine.connect() as connection:
-                end = self._end(connection, wanted, below) if _is_scattered(wanted) else None
-                above = () if end is None else (_at >= _literal(end),)
-                chosen = sa.select(*_COLUMNS).where(*conditions(wanted), *below, *above)
-                rows = connection.execute(chosen.order_by(*_NEWEST).limit(most + 1)).all()
-        except sa.exc.DBAPIError as error:
-            raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
+        with reading(self._engine, "the ledger does not answer") as connection:
+            end = self._end(connection, wanted, below) if _is_scattered(wanted) else None
+            above = () if end is None else (_at >= _literal(end),)
+            chosen = sa.select(*_COLUMNS).where(*conditions(wanted), *below, *above)
+            rows = connection.execute(chosen.order_by(*_NEWEST).limit(most + 1)).all()
         listed = [_listed(row) for row in rows[:most]]
         return listed, Place(listed[-1].created_at, listed[-1].id) if len(rows) > most else end
 

@@ -7,11 +7,11 @@ import msgspec
 import numpy as np
 import sqlalchemy as sa
 
-from fradect.adapters.database import open_database, reason, sqlite_path
+from fradect.adapters.database import open_database, reading, sqlite_path
 from fradect.adapters.decision_outcomes import standing
 from fradect.adapters.sql_events import event_of
 from fradect.adapters.tables import events, risk_decisions, transactions
-from fradect.errors import NotFound, Unavailable
+from fradect.errors import NotFound
 from fradect.modules.ecommerce import MODULE
 from fradect.outcomes import Shown
 from fradect.reproduce import Kept, Wanted, bits
@@ -53,12 +53,9 @@ class DecisionReads:
     def shown(self, decision_id: str, tenant_id: str | None = None) -> Shown:
         """The same with its answer, and with what became known of it."""
         kept = self.kept(decision_id, tenant_id)
-        try:
-            with self._engine.connect() as connection:
-                row = connection.execute(sa.select(risk_decisions).where(risk_decisions.c.id == decision_id)).one()
-                return Shown(kept, bytes(row.answer), standing(connection, row))
-        except sa.exc.DBAPIError as error:
-            raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
+        with reading(self._engine, "the ledger does not answer") as connection:
+            row = connection.execute(sa.select(risk_decisions).where(risk_decisions.c.id == decision_id)).one()
+            return Shown(kept, bytes(row.answer), standing(connection, row))
 
     def ids_of(self, whose: tuple[str, str], event_ids: Sequence[str]) -> dict[str, str]:
         """Decisions of a tenant's module (`whose`) by the events that they decide."""
@@ -108,11 +105,8 @@ class DecisionReads:
             yield from (_kept(row) for row in self._all(page.order_by(risk_decisions.c.id)))
 
     def _all(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        try:
-            with self._engine.connect() as connection:
-                return connection.execute(statement).all()
-        except sa.exc.DBAPIError as error:
-            raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
+        with reading(self._engine, "the ledger does not answer") as connection:
+            return connection.execute(statement).all()
 
 
 NOT_TOLD = "none"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 import sqlalchemy as sa
 
-from fradect.adapters.database import reason
+from fradect.adapters.database import reading, reason
 from fradect.adapters.sql_keys import SqlKeys
 from fradect.adapters.tables import customers, erasures, risk_decisions, transactions
 from fradect.adapters.vault import HomeVault
@@ -164,11 +164,8 @@ class Erasures:
         return f"erased_{hmac.digest(keyed.encode(), secrets.token_bytes(16), hashlib.sha256)[:12].hex()}"
 
     def _read(self, engine: sa.Engine, statement: sa.Select[Any]) -> list[sa.Row[Any]]:
-        try:
-            with engine.connect() as connection:
-                return list(connection.execute(statement))
-        except sa.exc.DBAPIError as error:
-            raise Unavailable(f"the database does not answer ({reason(error)})") from error
+        with reading(engine, "the database does not answer") as connection:
+            return list(connection.execute(statement))
 
     def _write(self, engine: sa.Engine, statement: sa.sql.dml.UpdateBase) -> int:
         try:

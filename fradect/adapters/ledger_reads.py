@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from fradect.adapters.database import open_database, reason, sqlite_path
+from fradect.adapters.database import open_database, reading, reason, sqlite_path
 from fradect.adapters.tables import events, risk_decisions
 from fradect.errors import NotFound, Unavailable
 from fradect.features.contract import Contract
@@ -84,11 +84,8 @@ class LedgerReads:
             raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
 
     def _all(self, statement: sa.Select[tuple[object, ...]]) -> Sequence[sa.Row[tuple[object, ...]]]:
-        try:
-            with self._engine.connect() as connection:
-                return connection.execute(statement).all()
-        except sa.exc.DBAPIError as error:
-            raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
+        with reading(self._engine, "the ledger does not answer") as connection:
+            return connection.execute(statement).all()
 
 
 def _events(tenant_id: str, module: str) -> sa.Select[tuple[object, ...]]:

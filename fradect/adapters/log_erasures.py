@@ -13,11 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from fradect.adapters.database import reason
+from fradect.adapters.database import reading
 from fradect.adapters.event_log import ROWS_PER_GROUP, EventLog
 from fradect.adapters.places import publishing
 from fradect.adapters.tables import erasures
-from fradect.errors import Unavailable
 from fradect.modules import module_of
 from fradect.modules.declaration import FieldType
 from fradect.types import Event
@@ -39,14 +38,11 @@ class Erased:
         c = erasures.c
         wanted = sa.select(c.customer_id, c.pseudonym, c.until).where(c.tenant_id == tenant_id)
         found: dict[str, list[tuple[int, str]]] = {}
-        try:
-            with shared.connect() as connection:
-                for customer, pseudonym, until in connection.execute(wanted.order_by(c.requested_at, c.id)):
-                    last = msgspec.json.decode(until).get(module)
-                    if last is not None:
-                        found.setdefault(customer, []).append((last, pseudonym))
-        except sa.exc.DBAPIError as error:
-            raise Unavailable(f"the database does not answer ({reason(error)})") from error
+        with reading(shared, "the database does not answer") as connection:
+            for customer, pseudonym, until in connection.execute(wanted.order_by(c.requested_at, c.id)):
+                last = msgspec.json.decode(until).get(module)
+                if last is not None:
+                    found.setdefault(customer, []).append((last, pseudonym))
         return cls(module, found)
 
     def whose(self, seq: int, customer: str) -> str:

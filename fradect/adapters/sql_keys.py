@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fradect.adapters.database import open_database, reason, sqlite_path
+from fradect.adapters.database import open_database, reading, reason, sqlite_path
 from fradect.adapters.shared_sql import open_shared
 from fradect.adapters.tables import data_keys, imported_data_keys
 from fradect.errors import Unavailable
@@ -77,11 +77,8 @@ class SqlKeys:
         return both if self._ledger is None else [(data_keys, self._ledger), *both]
 
     def _all(self, engine: sa.Engine, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        try:
-            with engine.connect() as connection:
-                return connection.execute(statement).all()
-        except sa.exc.DBAPIError as error:
-            raise Unavailable(f"data keys cannot be read ({reason(error)})") from error
+        with reading(engine, "data keys cannot be read") as connection:
+            return connection.execute(statement).all()
 
 
 def _has_keys(engine: sa.Engine) -> bool:

@@ -1,17 +1,17 @@
 """Endpoints of webhooks in the ledger's database. Their secrets are sealed to their row, and shown once."""
 
 import secrets as random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
 
-from fradect.adapters.database import reason
+from fradect.adapters import database
 from fradect.adapters.webhook_tables import webhook_deliveries, webhook_endpoints
 from fradect.deliveries import Endpoint, State, Why
-from fradect.errors import NotFound, Refused, Unavailable
+from fradect.errors import NotFound, Refused
 
 MOST = 16
 """Endpoints of one tenant."""
@@ -28,25 +28,8 @@ class Vault(Protocol):
     def open(self, tenant_id: str, field: str, row: str, cipher: str) -> str: ...
 
 
-@contextmanager
-def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """One transaction, alone with the database from its first statement on where that is SQLite."""
-    try:
-        with engine.begin() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
-    except sa.exc.DBAPIError as error:
-        raise Unavailable(f"webhooks: the ledger does not answer ({reason(error)})") from error
-
-
-@contextmanager
-def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except sa.exc.DBAPIError as error:
-        raise Unavailable(f"webhooks: the ledger does not answer ({reason(error)})") from error
+_LOST = "webhooks: the ledger does not answer"
+reading, writing = partial(database.reading, lost=_LOST), partial(database.writing, lost=_LOST)
 
 
 class SqlEndpoints:
