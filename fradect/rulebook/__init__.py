@@ -24,7 +24,7 @@ from fradect.rulebook.document import (
     size_problems,
     table_problems,
 )
-from fradect.rulebook.rows import CatchAll, Grammar, Read, Rule, Table, read_table, repeats
+from fradect.rulebook.rows import CatchAll, Grammar, Read, Rule, Table, call_problems, read_table, repeats
 from fradect.rulebook.vocabulary import Vocabulary, vocabulary
 
 __all__ = ["CatchAll", "Grammar", "Problem", "Rule", "Rulebook", "Vocabulary", "examine", "read", "vocabulary"]
@@ -66,6 +66,7 @@ def examine(raw: bytes, known: Vocabulary, grammar: Grammar) -> tuple[Rulebook |
     tables = [read_table(Table(name, content, known, grammar)) for name, content in contents.items() if content.rules]
     problems += (problem for table in tables for problem in table.problems)
     problems += repeats(tables)
+    problems += call_problems(tables)
     if problems:
         return None, tuple(dict.fromkeys(problems))
     rows = [row for table in tables for row in table.rows]

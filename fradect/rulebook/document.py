@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ REQUIRED = ("id", "points", "floor", "allow", "text", "if_missing")
 OUTPUTS = (*REQUIRED, "priority")
 
 MOST_TABLES, MOST_ROWS, MOST_COLUMNS, MOST_CONDITIONS = 40, 500, 40, 4_000
+MOST_TEXT_CALLS = 1_000  # one takes some five microseconds of the engine's time, of a text of 1,024 letters
 _MAX_BYTES = 4 * 1024 * 1024
 _T = TypeVar("_T")
 
@@ -61,6 +62,12 @@ class Node(msgspec.Struct, frozen=True):
     content: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class _Framing(msgspec.Struct, frozen=True):
+    """What an input or output node may hold beside its name: editors leave an empty schema there."""
+
+    schema: Any = None
+
+
 class Edge(msgspec.Struct, frozen=True, rename="camel"):
     source_id: str
     target_id: str
@@ -104,11 +111,22 @@ def graph_problems(jdm: Jdm) -> Iterator[Problem]:
             yield Problem(f"has {types[kind]} nodes for the {said}; give it one")
     if not 0 < types[TABLE] <= MOST_TABLES:
         yield Problem(f"has {types[TABLE] or 'no'} decision tables; give it 1 to {MOST_TABLES}")
+    for node in jdm.nodes:
+        if node.type in (INPUT, OUTPUT) and _has_schema(node):
+            yield Problem(f"node {node.name!r} has a schema, whose patterns may take the engine long; remove it")
     for name in _repeated(node.id for node in jdm.nodes):
         yield Problem(f"node id {name!r} stands there twice; export it as JDM again")
     for name in _repeated(node.name for node in jdm.tables):
         yield Problem("another table has the same name; rename one", name)
     yield from _edge_problems(jdm)
+
+
+def _has_schema(node: Node) -> bool:
+    try:
+        framing = msgspec.json.decode(node.content, type=_Framing | None)
+    except msgspec.DecodeError:
+        return True  # whatever it is, it is none of an editor's
+    return framing is not None and framing.schema not in (None, "", {})
 
 
 def _edge_problems(jdm: Jdm) -> Iterator[Problem]:

@@ -117,20 +117,47 @@ _FITS: Mapping[Sort, Fits] = {Sort.NUMBER: _is_number, Sort.TEXT: _is_text, Sort
 
 
 def lean(rulebook: Rulebook, wanted: Collection[str]) -> dict[str, Any]:
-    """What the engine has to run: of each table the rows of these rules and the catch-all, and of an answer the id."""
+    """What the engine has to run: of each table the rows of these rules and the catch-all, and of an answer the id.
+
+    Put together anew: what else a file may hold, and some version of the engine obey, does not reach it.
+    """
     kept = {f"'{name}'" for name in (*wanted, *(catch_all.id for catch_all in rulebook.catch_alls))}
     nodes = [
-        {**node, "content": _lean(node["content"], kept)} if node["type"] == TABLE else node
+        {
+            "id": node["id"],
+            "type": node["type"],
+            "name": node["name"],
+            "content": _lean(node["content"], kept) if node["type"] == TABLE else {},
+        }
         for node in rulebook.jdm["nodes"]
     ]
-    return {**rulebook.jdm, "nodes": nodes}
+    edges = [
+        {"id": f"edge{number}", "type": "edge", "sourceId": edge["sourceId"], "targetId": edge["targetId"]}
+        for number, edge in enumerate(rulebook.jdm["edges"])
+    ]
+    return {"nodes": nodes, "edges": edges}
 
 
 def _lean(table: Mapping[str, Any], kept: Collection[str]) -> dict[str, Any]:
-    outputs = [column for column in table["outputs"] if column["field"] == "id"]
+    outputs = [_column(column) for column in table["outputs"] if column["field"] == "id"]
     name = outputs[0]["id"]
     rows = [row for row in table["rules"] if row[name].strip().replace('"', "'") in kept]
-    inputs = [column for column in table["inputs"] if any(row.get(column["id"], "").strip() for row in rows)]
-    columns = ["_id", *(column["id"] for column in (*inputs, *outputs))]
-    rules = [{column: row.get(column, "").strip() for column in columns} for row in rows]
-    return {**table, "inputs": inputs, "outputs": outputs, "rules": rules}
+    inputs = [_column(column) for column in table["inputs"] if any(row.get(column["id"], "").strip() for row in rows)]
+    columns = [column["id"] for column in (*inputs, *outputs)]
+    rules = [
+        {"_id": f"row{number}", **{column: row.get(column, "").strip() for column in columns}}
+        for number, row in enumerate(rows)
+    ]
+    return {
+        "hitPolicy": "collect",
+        "executionMode": "single",
+        "passThrough": False,
+        "inputs": inputs,
+        "outputs": outputs,
+        "rules": rules,
+        "outputPath": table["outputPath"],
+    }
+
+
+def _column(column: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": column["id"], "name": column["field"], "field": column["field"]}

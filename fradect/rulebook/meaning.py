@@ -168,6 +168,12 @@ def _number(const: Const) -> Decimal:
     return const.value if isinstance(const.value, Decimal) else Decimal(0)
 
 
+def text_calls(cell: Cell) -> int:
+    """How many times a function looks at a text, which may be long, where numbers never are."""
+    calls = (part for part in everything(cell) if isinstance(part, Call))
+    return sum(Sort.TEXT in FUNCTIONS[call.function][0] for call in calls)
+
+
 def can_hold(cell: Cell, domain: Domain) -> bool:
     """Whether some value of the domain meets the cell, as far as its constants tell."""
     return any(holds(cell, value) is not False for value in samples(cell, domain))

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 from fradect.rulebook.conditions import Cell, names, parse
-from fradect.rulebook.document import Content, Problem
-from fradect.rulebook.meaning import FUNCTIONS, can_hold, check, must_hold
+from fradect.rulebook.document import MOST_TEXT_CALLS, Content, Problem
+from fradect.rulebook.meaning import FUNCTIONS, can_hold, check, must_hold, text_calls
 from fradect.rulebook.vocabulary import Domain, Vocabulary
 from fradect.types import Action
 
@@ -109,6 +109,16 @@ def repeats(tables: Sequence[Read]) -> Iterator[Problem]:
                 f"the catch-all's id {catch_all.id!r} stands there twice; give it another", catch_all.table, column="id"
             )
         taken |= set() if catch_all is None else {catch_all.id}
+
+
+def call_problems(tables: Sequence[Read]) -> Iterator[Problem]:
+    """More functions of texts than can be called within a decision's time."""
+    calls = sum(text_calls(cell) for table in tables for row in table.rows for cell in row.conditions.values())
+    if calls > MOST_TEXT_CALLS:
+        yield Problem(
+            f"calls functions of texts {calls} times; {MOST_TEXT_CALLS} are allowed, so that a decision keeps its "
+            "time; compare with ==, in or not in where that will do"
+        )
 
 
 def _repeated_rows(rows: Sequence[Row]) -> Iterator[Problem]:
