@@ -39,6 +39,9 @@ COMMANDS: Mapping[str, Command] = {
         "flows.commands.train:train", "Train a candidate release on the log, evaluate it, write its card."
     ),
     "promote": Command("flows.commands.promote:promote", "Make a release champion, if its gates pass."),
+    "backtest": Command(
+        "flows.commands.backtest:backtest", "Try a release on past events beside the champion: what changes, and why."
+    ),
     "replay": Command(
         "flows.commands.replay:replay", "Play history through the live path and compare every feature, bit for bit."
     ),
@@ -51,7 +54,7 @@ COMMANDS: Mapping[str, Command] = {
     "state": Command("flows.commands.state:app", "What the live state holds; make it anew from what is stored."),
     "drift": Command("flows.commands.drift:drift", "Compare live traffic with what the champion was trained on."),
     "skew": Command("flows.commands.skew:skew", "Recompute the features that decisions were made with, from the log."),
-    "release": Command("flows.commands.release:app", "List releases, or show one: parts, metrics, verdicts."),
+    "release": Command("flows.commands.release:app", "List, show, compare; make one by an edit."),
     "rules": Command("flows.commands.rules:app", "Check a rulebook, and try it on the examples beside it."),
     "ledger": Command("flows.commands.ledger:app", "Prove that no decision was changed, removed or put in since."),
     "lists": Command("flows.commands.lists:app", "Allow and deny lists: add, remove, show."),
