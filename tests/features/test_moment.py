@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from fradect.features import held as held_module
 from fradect.features.contract import MAX_LATE, Aggregate, Contract, Feature, Kind, Window, check
 from fradect.features.held import Learnt
+from fradect.features.layout import layout_of
 from fradect.features.live import Reader, Snapshot
-from fradect.modules import module_of
+from fradect.features.moment import EntityReader
+from fradect.modules import contract_of, module_of
 from fradect.types import DAY, HOUR, MINUTE, Event, OutcomeKind
 from tests.features.factories_history import history_of
 from tests.features.factories_state import MemoryState
+from tests.features.plain_moment import Key, plain_windows
 
 MODULE = module_of("ecommerce")
 START = 20_000 * DAY
@@ -57,6 +60,7 @@ CONTRACT = Contract(
     (),
 )
 READER = Reader(MODULE, CONTRACT)
+CONTRACTS = (CONTRACT, contract_of("ecommerce/standard"), contract_of("ecommerce/handbook"))
 NOTHING = Snapshot({}, {})
 
 
@@ -81,6 +85,8 @@ def _streams(draw: st.DrawFn) -> list[Event]:
             "customer_id": draw(texts),
             "merchant_id": draw(st.sampled_from(["m", "n"])),
             "device_id": draw(texts),
+            "card_token": draw(texts),
+            "ip": draw(st.sampled_from(["i", None])),
             "amount_base": draw(money),
             "ip_place": draw(place),
         }
@@ -135,6 +141,40 @@ def test_live_equals_history_whatever_comes(data: st.DataObject) -> None:
 def _same(one: Any, other: Any) -> bool:
     """NaN is NaN, whatever its bits."""
     return bool(np.array_equal(one, other, equal_nan=True) and np.array_equal(np.signbit(one), np.signbit(other)))
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_whatever_is_held_every_window_is_what_the_plainest_words_say(data: st.DataObject) -> None:
+    """Events are asked for as they come and, from what is held by then, when the others have come: some are folded."""
+    events = data.draw(_streams())
+    outcomes = data.draw(_outcomes(events))
+    contract = data.draw(st.sampled_from(CONTRACTS))
+    state = MemoryState(layout_of(MODULE, contract))
+    whole, held_module.SETTLE_FROM = held_module.SETTLE_FROM, data.draw(st.sampled_from([1, 2, 64]))
+    views = []
+    try:
+        for i, event in enumerate(events):
+            views.append(state.arrive(event))
+            state.learn(learnt for after, learnt in outcomes if after == i)
+            state.confirmed = max(0, state.last_seq - data.draw(st.sampled_from([0, 1, 5])))
+    finally:
+        held_module.SETTLE_FROM = whole
+    again = [replace(view, seen=state.view_of(event)) for event, view in zip(events, views, strict=True)]
+    for layout in state.layout.entities:
+        reader = EntityReader(layout, contract)
+        for event, view in zip([*events, *events], [*views, *again], strict=True):
+            held = view.seen[layout.entity]
+            if held is not None:
+                _is_plain(reader, contract, Key(layout, held, event.event_time, view.seq))
+
+
+def _is_plain(reader: EntityReader, contract: Contract, key: Key) -> None:
+    plain = plain_windows(contract, key)
+    found: dict[str, float] = {}
+    assert reader.read(key.held, key.time, key.seq, found) == (plain is not None)
+    if plain is not None:
+        assert {name: repr(value) for name, value in found.items()} == {n: repr(value) for n, value in plain.items()}
 
 
 @settings(max_examples=50)

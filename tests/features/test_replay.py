@@ -1,7 +1,7 @@
 """A replay finds nothing where the two paths agree, and every planted fault."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from fradect.adapters.replay_source import Between, ReplaySource
 from fradect.adapters.snapshot_store import build_snapshots
 from fradect.adapters.training_store import training_set
 from fradect.errors import Conflict
-from fradect.features import moment
-from fradect.features.contract import Aggregate, Kind
+from fradect.features import moment, moment_exact
+from fradect.features.contract import Aggregate, Feature, Kind, Window
 from fradect.features.held import Learnt
+from fradect.features.layout import EntityLayout
 from fradect.features.live import Reader, Snapshot
+from fradect.features.moment_exact import ExactWindows
 from fradect.features.replay import LivePath, ReplayReport, ReplayState, Stretch, replay
 from fradect.features.replay_inputs import Inputs, inputs_of
 from fradect.features.replay_inputs import moment as told
@@ -153,13 +155,11 @@ def test_a_window_that_is_a_microsecond_off_is_found(tmp_path: Path, off: int, m
     times = np.cumsum([HOUR - (i % 2) for i in range(20)]) + START
     case = _case(tmp_path, columns={**random_columns(3, 20), "event_time": times.tolist(), "customer_id": ["c"] * 20})
     assert case.play().equal
-    asking = moment._asking
 
-    def longer(*of: Any) -> Any:
-        asked = asking(*of)
-        return replace(asked, length=asked.length + off)
+    def longer(layout: EntityLayout, windows: Sequence[tuple[Feature, Window]]) -> ExactWindows:
+        return ExactWindows(layout, [(f, replace(w, length=w.length + off)) for f, w in windows])
 
-    monkeypatch.setattr(moment, "_asking", longer)
+    monkeypatch.setattr(moment, "ExactWindows", longer)
     report = replace(case, reader=Reader(MODULE, STANDARD)).play()
     assert report.by_feature["customer_count_1h"] > 5
 
@@ -172,9 +172,7 @@ def test_a_kernel_that_adds_up_floats_is_found(tmp_path: Path, monkeypatch: pyte
     columns["event_time"] = [START + i * HOUR for i in range(60)]
     case = _case(tmp_path, columns=columns)
     assert case.play().equal
-    monkeypatch.setitem(
-        moment._EXACT, Aggregate.SUM, lambda one, columns, a, b: sum(map(float, columns[2 + one.value][a:b]))
-    )
+    monkeypatch.setitem(moment_exact._OF_VALUES, Aggregate.SUM, lambda values: sum(map(float, values)))
     assert set(_found(_case(tmp_path / "planted", columns=columns).play())) == {"customer_amount_sum_1d"}
 
 
