@@ -103,8 +103,8 @@ def rate_excess(bad: Flags, in_canary: Flags, share: float, more: float) -> Valu
     """The canary's rate less (1 + more) times the champion's, from the two arms. None where one arm is empty."""
     if not 0 < share < 1:
         return None
-    value = np.where(in_canary, bad / share, -(1 + more) * bad / (1 - share))
-    return Values(value.astype(np.float64), (1 + more) / (1 - share), 1 / share)
+    weight = np.asarray(np.where(in_canary, 1 / share, -(1 + more) / (1 - share)), np.float64)
+    return Values(np.where(bad, weight, 0.0), (1 + more) / (1 - share), 1 / share)
 
 
 def paired_excess(ours: Flags, theirs: Flags, more: float) -> Values:
