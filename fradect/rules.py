@@ -89,25 +89,29 @@ class Rules:
         self._engine = zen.ZenEngine(options)
         self.reading = Reading(frozenset().union(*(rule.needs for rule in applicable)), known, contract, words)
         self._works = not self._ask({"event": {}, "signal": {}})[1]
-        self._screen = Screen(conditions for _, conditions in self.conditions)
+        self._screen = Screen(self.conditions, known)
         self._words = words
         self._gaps: dict[tuple[str, ...], _Unable] = {}
         self.reads_signals = self.reading.reads_signals
 
-    def find(self, event: Event, vector: Vector, signals: Mapping[str, Value] = NO_SIGNALS) -> Findings:
-        """Total: whatever goes wrong in the engine is an answer too, and a cautious one."""
+    def find(
+        self, event: Event, vector: Vector, signals: Mapping[str, Value] = NO_SIGNALS, *, ask: bool = False
+    ) -> Findings:
+        """Total: whatever goes wrong in the engine is an answer too, and a cautious one.
+
+        `ask`: the engine, of what is clear without it too; the findings are the same.
+        """
         context, missing = self.reading.of(event, vector, signals)
         unable = self._unable(missing)
-        if self._works and self._screen.is_quiet(context):
+        silent: tuple[CatchAll, ...] = ()
+        hitting = None if ask or not self._works else self._screen.hits(context, unable.known)
+        if hitting is None:
+            found, silent = self._ask(context)
+            hitting = [rule for rule in self._rules if rule.id in found and rule.id not in unable.known]
+        if not hitting and not silent:
             return unable.alone
-        found, silent = self._ask(context)
-        hits: tuple[Hit, ...] = ()
-        if len(found) > len(self._always):
-            there = [rule for rule in self._rules if rule.id in found and rule.id not in unable.known]
-            hits = tuple(self._hit(rule, event, vector, signals) for rule in there)
-        if not silent:
-            return Findings(hits, unable.ids, (), unable.caution) if hits else unable.alone
-        caution = max(unable.caution, *(catch_all.cautious for catch_all in silent))
+        hits = tuple([self._hit(rule, event, vector, signals) for rule in hitting])
+        caution = max((unable.caution, *(catch_all.cautious for catch_all in silent)))
         return Findings(hits, unable.ids, tuple(catch_all.table for catch_all in silent), caution)
 
     def _ask(self, context: dict[str, Any]) -> tuple[frozenset[str], tuple[CatchAll, ...]]:

@@ -138,7 +138,7 @@ class _Bench:
         event = Event("example", "example", self._module.name, at, at, fields)
         vector = Vector(self._contract.names, tuple(self._number(name, given) for name in self._contract.names))
         signals = {name: value for name, value in _under("signal.", given) if value is not None}
-        return rules.find(event, vector, signals)
+        return rules.find(event, vector, signals, ask=True)
 
     def _check(self, example: Example, name: str, value: Value) -> None:
         domain = self._known.get(name)

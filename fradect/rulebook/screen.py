@@ -1,117 +1,136 @@
-"""What surely hits nothing, told in a few comparisons: most events are of that kind, and the engine need not see them.
+"""What surely hits and what surely does not, told in a few comparisons: most events need the engine for neither.
 
-Of each rule it is enough that one condition surely fails. Whatever is near a bound, or more than a comparison with what
-stands in the table, is not judged here: whether a rule hits, the engine says.
+A rule surely hits when every condition surely holds, and surely misses when one surely fails. A number that is near a
+bound, and a condition that is more than comparisons with what stands in the table, are not judged here: the engine is.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from math import inf, nan
-from typing import Any, NamedTuple, TypeGuard
+from itertools import pairwise
+from math import inf, nan, nextafter
+from typing import Any, NamedTuple
 
-from fradect.rulebook.conditions import Cell, Compare, Const, OneOf, Subject, Test, Value, Within
+from fradect.rulebook.conditions import Cell, Const, everything
+from fradect.rulebook.meaning import holds
+from fradect.rulebook.rows import Rule
+from fradect.rulebook.vocabulary import Domain, Sort
 
 _NEAR = 2e-9  # of a bound, and of 1: what lies further apart differs in the engine's decimal numbers too
+_EXACT = 2**53  # below it whole numbers are the same in both forms
+
+Said = Callable[[Any], bool | None]
+"""Whether a condition surely holds for a value, None where only the engine can tell; it fails where there is none."""
 
 
-class _Range(NamedTuple):
-    """The least and the most that a number may be."""
+class _Condition(NamedTuple):
+    """`part`: of what the engine is given, empty for the features. A number below `least`, or not below `most`, fails.
 
-    path: tuple[str, ...]
-    least: float
-    most: float
+    No feature is anything but a number.
+    """
 
-    def allows(self, context: Mapping[str, Any]) -> bool:
-        value = _at(self.path, context)
-        return value is not None and self.least <= value <= self.most
-
-
-class _Choice(NamedTuple):
-    """What a text or a flag may be."""
-
-    path: tuple[str, ...]
-    options: frozenset[Value]
-
-    def allows(self, context: Mapping[str, Any]) -> bool:
-        return _at(self.path, context) in self.options
-
-
-_Need = _Range | _Choice
+    part: str
+    name: str
+    said: Said
+    least: float = nan
+    most: float = nan
 
 
 class Screen:
     """Rules, by what has to be so for them to hit."""
 
-    def __init__(self, rules: Iterable[Mapping[str, Cell]]) -> None:
-        """`rules`: the conditions of each, by the value that they are about."""
-        needs = [tuple(_needs(cells)) for cells in rules]
-        self._blind = not all(needs)
-        # A rule mostly fails at its first number, or because nothing is said of the kind that it looks at: no call yet.
-        ranged = [(next(filter(_is_plain, some), None), some) for some in needs]
-        self._ranged = tuple((one.path[0], one.least, one.most, some) for one, some in ranged if one is not None)
-        others: dict[str, list[tuple[_Need, ...]]] = defaultdict(list)
-        for _, some in (each for each in ranged if each[0] is None and each[1]):
-            others[some[0].path[0]].append(some)
-        self._others = tuple((about, tuple(some)) for about, some in others.items())
+    def __init__(self, rules: Iterable[tuple[Rule, Mapping[str, Cell]]], known: Mapping[str, Domain]) -> None:
+        """`rules`: each with its conditions by the value that they are about, in the order in which hits are told."""
+        self._rules = tuple(
+            (rule, tuple(_condition(column, cell, known[column].sort) for column, cell in cells.items()))
+            for rule, cells in rules
+        )
+        # A rule mostly fails at its first feature, or because nothing is said of its kind: no call for that yet.
+        firsts = [next((one for one in some if not one.part), some[0]) for _, some in self._rules]
+        self._features = tuple((one.name, one.least, one.most, i) for i, one in enumerate(firsts) if not one.part)
+        others: dict[str, list[tuple[str, Said, int]]] = defaultdict(list)
+        for i, one in enumerate(firsts):
+            if one.part:
+                others[one.part].append((one.name, one.said, i))
+        self._others = tuple(others.items())
 
-    def is_quiet(self, context: Mapping[str, Any]) -> bool:
-        """Whether no rule can hit; one that lacks a value does not. `context`: as the engine would be given it."""
-        if self._blind:
-            return False
+    def hits(self, context: Mapping[str, Any], unable: frozenset[str]) -> list[Rule] | None:
+        """The rules that hit; None where only the engine can tell.
+
+        `context`: as the engine would be given it. `unable`: ids of the rules that lack a value.
+        """
         get = context.get
-        for name, least, most, needs in self._ranged:
-            if least <= get(name, nan) <= most and _all_allow(needs, context):
-                return False
-        for about, rules in self._others:
-            if get(about) and any(_all_allow(needs, context) for needs in rules):
-                return False
-        return True
+        likely = [i for name, least, most, i in self._features if least <= get(name, nan) < most]
+        for part, firsts in self._others:
+            if given := context[part]:
+                likely += [i for name, said, i in firsts if said(given.get(name)) is not False]
+        return self._judged(sorted(likely), context, unable) if likely else []
+
+    def _judged(self, likely: list[int], context: Mapping[str, Any], unable: frozenset[str]) -> list[Rule] | None:
+        found = []
+        for i in likely:
+            rule, conditions = self._rules[i]
+            held = _every(conditions, context)
+            if held is False or rule.id in unable:
+                continue
+            if held is None:
+                return None
+            found.append(rule)
+        return found
 
 
-def _all_allow(needs: tuple[_Need, ...], context: Mapping[str, Any]) -> bool:
-    return all(need.allows(context) for need in needs)
+def _every(conditions: tuple[_Condition, ...], context: Mapping[str, Any]) -> bool | None:
+    every: bool | None = True
+    for part, name, said, _, _ in conditions:
+        held = said((context[part] if part else context).get(name))
+        if held is False:
+            return False
+        every = every and held
+    return every
 
 
-def _is_plain(need: _Need) -> TypeGuard[_Range]:
-    return isinstance(need, _Range) and len(need.path) == 1
+def _condition(column: str, cell: Cell, sort: Sort) -> _Condition:
+    part, _, name = column.rpartition(".")
+    constants = [one.value for one in everything(cell) if isinstance(one, Const)]
+    match sort:
+        case Sort.NUMBER:
+            return _of_number(part, name, cell, [value for value in constants if isinstance(value, Decimal)])
+        case Sort.TEXT:
+            return _Condition(part, name, _of_text(cell, [value for value in constants if isinstance(value, str)]))
+    flags: dict[bool | None, bool | None] = {True: holds(cell, True), False: holds(cell, False), None: False}
+    return _Condition(part, name, flags.get)
 
 
-def _at(path: tuple[str, ...], context: Mapping[str, Any]) -> Any:
-    found: Any = context
-    for name in path:
-        found = found.get(name)
-    return found
+def _of_text(cell: Cell, named: list[str]) -> Said:
+    """Every text that the cell does not name is as good as any other."""
+    held: dict[str | None, bool | None] = {None: False, **{text: holds(cell, text) for text in named}}
+    other = holds(cell, "".join(named) + ".")
+    return lambda value: held.get(value, other)
 
 
-def _needs(cells: Mapping[str, Cell]) -> Iterator[_Need]:
-    """What must be so for a rule to hit, as far as it can be told here."""
-    for column, cell in cells.items():
-        if cell.every or len(cell.tests) == 1:
-            for test in cell.tests:
-                yield from _need(tuple(column.split(".")), test)
+def _of_number(part: str, name: str, cell: Cell, bounds: list[Decimal]) -> _Condition:
+    """The line of numbers in stretches on which the cell's comparisons agree, or are too close to tell."""
+    around = [_around(bound) for bound in bounds]
+    starts = sorted({start for low, at, high, _ in around for start in (low, at, nextafter(at, inf), high)})
+    held = [_held(cell, start, around) for start in (starts[0] - 1 if starts else 0.0, *starts)]
+
+    def said(value: float | None) -> bool | None:
+        return False if value is None else held[bisect_right(starts, value)]
+
+    stretches = zip(pairwise((-inf, *starts, inf)), held, strict=True)
+    possible = [ends for ends, one in stretches if one is not False] or [(nan, nan)]
+    return _Condition(part, name, said, possible[0][0], possible[-1][1])
 
 
-def _need(path: tuple[str, ...], test: Test) -> Iterator[_Need]:
-    match test:
-        case Compare("==", Subject(), Const(str() | bool() as value)):
-            yield _Choice(path, frozenset({value}))
-        case Compare("==" | "<" | "<=" | ">" | ">=" as sign, Subject(), Const(Decimal() as value)):
-            yield _range(path, value if sign not in ("<", "<=") else None, value if sign not in (">", ">=") else None)
-        case Within(Subject(), Const(Decimal() as low), Const(Decimal() as high), _, False):
-            yield _range(path, low, high)
-        case OneOf(Subject(), options, False):
-            yield from _one_of(path, [option.value for option in options if isinstance(option, Const)], len(options))
+def _around(bound: Decimal) -> tuple[float, float, float, bool]:
+    """From where a number is close to a bound, the bound, where that ends, and whether its own number is sure."""
+    at = float(bound)
+    near = _NEAR * max(abs(at), 1.0)
+    return at - near, at, at + near, bound == bound.to_integral_value() and abs(bound) < _EXACT
 
 
-def _one_of(path: tuple[str, ...], values: list[Value], count: int) -> Iterator[_Need]:
-    numbers = [value for value in values if isinstance(value, Decimal)]
-    if len(numbers) == count:
-        yield _range(path, min(numbers), max(numbers))
-    elif len(values) == count and not numbers:
-        yield _Choice(path, frozenset(values))
-
-
-def _range(path: tuple[str, ...], least: Decimal | None, most: Decimal | None) -> _Range:
-    low, high = (-inf if least is None else float(least)), (inf if most is None else float(most))
-    return _Range(path, low - _NEAR * max(abs(low), 1.0), high + _NEAR * max(abs(high), 1.0))
+def _held(cell: Cell, value: float, around: list[tuple[float, float, float, bool]]) -> bool | None:
+    if any(low <= value < high and not (exact and value == at) for low, at, high, exact in around):
+        return None
+    return holds(cell, Decimal(value))
