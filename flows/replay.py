@@ -3,8 +3,6 @@
 import time
 from dataclasses import dataclass
 
-from prefect import flow
-
 from flows.moments import moment
 from flows.progress import advance
 from flows.progress import stage as announced
@@ -86,6 +84,3 @@ class _Pace:
         started, before = self._first = self._first or (now, played)
         rate = (played - before) / (now - started) if now > started else 0.0
         advance(played, self._events, f"{played:,} of {self._events:,} events, {rate:,.0f} a second")
-
-
-replay_flow = flow(name="replay", log_prints=True)(replay)

@@ -1,7 +1,5 @@
 """Validate: expectations over events and outcomes. A critical failure stops the run, its rows summarised."""
 
-from prefect import flow
-
 from expectations import events, labels
 from expectations.report import require
 from flows.progress import advance
@@ -29,6 +27,3 @@ def validate(module: str, tenant: str) -> None:
         warnings = sum(len(report.warnings) for report in reports)
         held = sum(report.expectations for report in reports)
         result.words = f"{held} expectations held, {warnings} warnings; {pages(shop)}"
-
-
-validate_flow = flow(name="validate", log_prints=True)(validate)

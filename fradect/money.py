@@ -86,11 +86,6 @@ def to_minor(amount: Decimal | int | float | str, exponent: int) -> int:
     return minor
 
 
-def from_minor(minor: int, exponent: int) -> Decimal:
-    """Minor units as the exact amount in major units."""
-    return Decimal(minor).scaleb(-exponent)
-
-
 def minor_of_floats(amounts: Floats, exponents: Ints, digits: int) -> tuple[Ints, Flags]:
     """Minor units of float amounts, and where they are sure; where not, `to_minor` has the word.
 

@@ -52,9 +52,6 @@ class Vector(msgspec.Struct, frozen=True):
     values: tuple[float, ...]
     missing: Mapping[str, str] = msgspec.field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, float]:
-        return dict(zip(self.names, self.values, strict=True))
-
 
 class Factor(msgspec.Struct, frozen=True):
     """One reason for a score: `points` of the scale 0 to 1000, in words an analyst understands."""

@@ -27,6 +27,10 @@ RULEBOOK = (PROJECT / "rulebooks" / "ecommerce.json").read_bytes()
 MODULE = module_of("ecommerce")
 
 
+def by_name(vector: Vector) -> dict[str, float]:
+    return dict(zip(vector.names, vector.values, strict=True))
+
+
 @lru_cache
 def toy_release(contract: str = "ecommerce/standard", review: int = 300, decline: int = 700) -> Release:
     """A small real model: fraud is likelier with many purchases of the customer in a day."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fradect.errors import InvalidInput
 from fradect.modules.declaration import CostModel
-from fradect.policy import Policy, actions, money_saved, to_scores
+from fradect.policy import Policy, money_saved, to_scores
 from fradect.types import Action
 from training.bootstrap import Interval, clusters, intervals, resamples
 from training.curves import Curves, draw
@@ -82,11 +82,6 @@ class Comparison:
     champion_average_precision: float
     champion_money_saved: float
     events: int
-
-
-def by_thresholds(probability: Floats, policy: Policy) -> Ints:
-    """What the policy's thresholds alone make of these probabilities."""
-    return actions(to_scores(probability), policy)
 
 
 def evaluate(scored: Scored, policy: Policy, seed: int) -> Evaluation:

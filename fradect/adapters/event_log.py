@@ -150,15 +150,6 @@ class EventLog:
                     self._recover()
         return self._read()
 
-    def events_glob(self) -> str:
-        """What DuckDB's read_parquet takes for all events; NotFound while there are none."""
-        self._needed()
-        return str(self.folder / "events" / "*.parquet")
-
-    def outcomes_glob(self) -> str:
-        self._needed()
-        return str(self.folder / "outcomes" / "*.parquet")
-
     def count(self) -> int:
         """How many events there are."""
         facts = self.facts()

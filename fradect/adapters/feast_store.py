@@ -164,7 +164,8 @@ class FeastStore:
             journal.write(json.dumps({"at": time.time_ns() // 1000, "until": until}) + "\n")
 
     def training_set_feast(self, entity_df: pd.DataFrame) -> pd.DataFrame:
-        """Feast's own point-in-time join: the public way and the oracle, for thousands of rows rather than millions.
+        """Feast's own point-in-time join, for thousands of rows: training takes `training_store`, of which this is the
+        oracle in the tests.
 
         `entity_df`: event_id, customer_id (a pseudonym), event_timestamp (UTC). Returns its columns and the contract's
         features in contract order, one row per row given, in any order.

@@ -19,8 +19,6 @@ from fradect.types import Action, Event
 class Traffic:
     """Decisions of one release, oldest first: `vectors` is (n, features), NaN missing, columns in contract order."""
 
-    decision_ids: tuple[str, ...]
-    event_ids: tuple[str, ...]
     decided_at: npt.NDArray[np.int64]
     vectors: npt.NDArray[np.float64]
     scores: npt.NDArray[np.int64]
@@ -45,9 +43,7 @@ class LedgerReads:
     def traffic(self, tenant_id: str, module: str, contract: Contract, release_id: str, since: int = 0) -> Traffic:
         """What a release decided since a moment (microseconds); the contract is the release's."""
         table = risk_decisions.c
-        wanted = sa.select(
-            table.id, table.entity_id, table.created_at, table.vector, table.score, table.decision
-        ).where(
+        wanted = sa.select(table.created_at, table.vector, table.score, table.decision).where(
             table.tenant_id == tenant_id,
             table.module == module,
             table.model_version == release_id,
@@ -56,8 +52,6 @@ class LedgerReads:
         rows = self._all(wanted.order_by(table.created_at, table.id))
         vectors = np.frombuffer(b"".join(row.vector for row in rows), "<f8").reshape(-1, len(contract.names))
         return Traffic(
-            tuple(row.id for row in rows),
-            tuple(row.entity_id for row in rows),
             np.array([row.created_at for row in rows], np.int64),
             vectors,
             np.array([row.score for row in rows], np.int64),

@@ -25,14 +25,6 @@ def place_at(latitude: float, longitude: float) -> int:
     return row * _ACROSS + math.floor((longitude + 180) * 100) % _ACROSS
 
 
-def centre_of(place: int) -> tuple[float, float]:
-    """Latitude and longitude of a cell's centre. InvalidInput where there is no such cell."""
-    if not 0 <= place < PLACES:
-        raise InvalidInput(f"place {place} is none: places are numbered from 0 to {PLACES - 1}")
-    row, column = divmod(place, _ACROSS)
-    return (2 * row + 1 - _UP) / 200, (2 * column + 1 - _ACROSS) / 200
-
-
 def kilometres(here: int, there: int) -> float:
     """The great circle between two cells' centres, to the metre, whichever comes first; NaN where one is nowhere.
 

@@ -13,7 +13,7 @@ from fradect.features.layout import layout_of
 from fradect.features.live import Reader, Snapshot
 from fradect.modules import contract_of, module_of
 from fradect.ports import Arrival, Arriving
-from tests.factories_decision import purchase
+from tests.factories_decision import by_name, purchase
 
 MODULE, CONTRACT = module_of("ecommerce"), contract_of("ecommerce/standard")
 LAYOUT, READER = layout_of(MODULE, CONTRACT), Reader(MODULE, CONTRACT)
@@ -48,7 +48,7 @@ def state(url: str) -> Iterator[States]:
 
 def _count(arriving: Arriving, answer: object) -> float:
     assert isinstance(answer, Arrival)
-    return READER.vector(arriving.event, answer.view, Snapshot({}, {})).as_dict()["customer_count_1h"]
+    return by_name(READER.vector(arriving.event, answer.view, Snapshot({}, {})))["customer_count_1h"]
 
 
 def test_each_sees_those_before_it(state: States) -> None:

@@ -35,7 +35,7 @@ def test_a_log_that_is_not_there_says_so_and_makes_nothing(tmp_path: Path) -> No
     log = shop_log(tmp_path / "home")
     assert log.facts() is None
     assert log.count() == 0
-    for asked in (log.events_glob, log.outcomes_glob, log.time_range, lambda: list(log.scan(["seq"]))):
+    for asked in (log.time_range, lambda: list(log.scan(["seq"]))):
         with pytest.raises(NotFound, match="fradect import"):
             asked()
     assert not (tmp_path / "home").exists()
@@ -92,10 +92,11 @@ def test_a_scan_of_what_is_not_there_is_refused(log: EventLog, columns: list[str
         log.scan(columns, order=order)
 
 
-def test_duckdb_reads_events_and_outcomes_by_their_globs(log: EventLog) -> None:
+def test_duckdb_reads_events_and_outcomes_together(log: EventLog) -> None:
+    events, outcomes = (log.folder / part / "*.parquet" for part in ("events", "outcomes"))
     joined = duckdb.execute(
-        f"SELECT count(*), count(DISTINCT e.event_id), sum(o.value::INT) FROM read_parquet('{log.events_glob()}') e "  # noqa: S608
-        f"JOIN read_parquet('{log.outcomes_glob()}') o ON e.seq = o.seq AND e.event_id = o.event_id "
+        f"SELECT count(*), count(DISTINCT e.event_id), sum(o.value::INT) FROM read_parquet('{events}') e "  # noqa: S608
+        f"JOIN read_parquet('{outcomes}') o ON e.seq = o.seq AND e.event_id = o.event_id "
         "AND e.event_time = o.event_time"
     ).fetchall()
     assert joined == [(200, 200, 20)]

@@ -86,7 +86,7 @@ def test_a_later_import_continues_after_the_highest_number(tmp_path: Path) -> No
 def test_outcomes_are_stored_beside_their_events(tmp_path: Path) -> None:
     lines = [row(3), row(4), row(5, fraud="")]
     report = run(write_csv(tmp_path / "a.csv", lines), tmp_path / "home")
-    stored = pq.read_table(Path(shop_log(tmp_path / "home").outcomes_glob()).parent).to_pylist()
+    stored = pq.read_table(shop_log(tmp_path / "home").folder / "outcomes").to_pylist()
     assert report.outcomes == 2
     assert [(o["event_id"], o["seq"], o["kind"], o["value"]) for o in stored] == [
         ("t3", 1, "fraud", True),

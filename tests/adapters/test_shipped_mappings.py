@@ -22,7 +22,7 @@ def brought_in(name: str, source: Path, home: Path, **tables: Path) -> tuple[Imp
     mapping = load_mapping(MAPPINGS / f"{name}.yaml", tables)
     report = import_path(source, mapping, home, ImportOptions(max_rejected=0.001))
     log = EventLog(home, "ecommerce", mapping.tenant)
-    return report, pq.read_table(Path(log.events_glob()).parent), pq.read_table(Path(log.outcomes_glob()).parent)
+    return report, pq.read_table(log.folder / "events"), pq.read_table(log.folder / "outcomes")
 
 
 def test_the_handbook(shared_data: Path, tmp_path: Path) -> None:

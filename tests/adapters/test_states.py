@@ -18,7 +18,7 @@ from fradect.features.live import Reader, Snapshot
 from fradect.modules import contract_of, module_of
 from fradect.ports import Arrival
 from fradect.types import DAY, HOUR, Event
-from tests.factories_decision import NOON, purchase
+from tests.factories_decision import NOON, by_name, purchase
 
 MODULE = module_of("ecommerce")
 STANDARD, HANDBOOK = contract_of("ecommerce/standard"), contract_of("ecommerce/handbook")
@@ -54,7 +54,7 @@ def state(opener: Opener) -> States:
 
 
 def _values(event: Event, arrival: Arrival) -> dict[str, float]:
-    return READER.vector(event, arrival.view, NO_SNAPSHOT).as_dict()
+    return by_name(READER.vector(event, arrival.view, NO_SNAPSHOT))
 
 
 def test_an_arrival_sees_itself_and_what_came_before(state: States) -> None:

@@ -21,7 +21,7 @@ from fradect.ports import Arrival, Stored
 from fradect.turns import OwnThread
 from fradect.types import Action, Event
 from tests.factories_bench import Bench, SlowLedger, asked
-from tests.factories_decision import NOON, MemoryLedger, MemoryState, purchase, toy_loaded, vector_of
+from tests.factories_decision import NOON, MemoryLedger, MemoryState, by_name, purchase, toy_loaded, vector_of
 
 T = TypeVar("T")
 
@@ -114,7 +114,7 @@ def test_without_batch_features_it_is_reviewed_and_says_so(bench: Bench) -> None
     assert decided.decision.degraded == ("batch_features",)
     assert decided.decision.action >= Action.REVIEW
     assert decided.decision.vector.missing["total_orders"] == "batch_features did not answer"
-    assert decided.decision.vector.as_dict()["customer_count_1h"] == 1
+    assert by_name(decided.decision.vector)["customer_count_1h"] == 1
 
 
 def test_a_contract_without_batch_features_reads_none(bench: Bench) -> None:

@@ -18,7 +18,6 @@ from fradect.money import (
     base_of_minors,
     decimal_of,
     exponent_of,
-    from_minor,
     minor_of_floats,
     minor_of_scaled,
     to_base,
@@ -28,6 +27,10 @@ from fradect.types import DAY
 
 MINORS = st.integers(0, MAX_MINOR)
 EXPONENT = st.sampled_from(sorted(set(EXPONENTS.values())))
+
+
+def from_minor(minor: int, exponent: int) -> Decimal:
+    return Decimal(minor).scaleb(-exponent)
 
 
 def reason_of(amount: object, exponent: int = 2) -> Reason:

@@ -14,6 +14,7 @@ from fradect.features.held import Learnt
 from fradect.features.live import Reader, Snapshot
 from fradect.modules import contract_of, module_of
 from fradect.types import DAY
+from tests.factories_decision import by_name
 from tests.features.factories_log import events_of, random_columns, random_outcomes, write_log
 from tests.features.factories_state import MemoryState
 
@@ -62,7 +63,7 @@ def test_a_window_of_an_unnamed_entity_is_missing_and_says_why() -> None:
     state = MemoryState(reader.layout)
     columns = random_columns(1, 3) | {"device_id": ["d", None, "d"]}
     vectors = [reader.vector(e, state.arrive(e), NOTHING) for e in events_of(columns)]
-    assert np.isnan(vectors[1].as_dict()["device_count_1h"])
+    assert np.isnan(by_name(vectors[1])["device_count_1h"])
     assert vectors[1].missing["device_count_1h"] == "the event names no device"
     assert "device_count_1h" not in vectors[2].missing
 
@@ -75,18 +76,18 @@ def test_an_event_that_comes_too_late_has_no_windows_and_says_so_and_the_next_on
     columns["event_time"] = [newest, newest - 2 * DAY - 1, newest]
     vectors = [reader.vector(e, state.arrive(e), NOTHING) for e in events_of(columns)]
     assert vectors[1].missing["customer_count_30d"] == "the event came more than 2 days late"
-    assert np.isnan(vectors[1].as_dict()["customer_count_30d"])
-    assert vectors[2].as_dict()["customer_count_30d"] == 3
+    assert np.isnan(by_name(vectors[1])["customer_count_30d"])
+    assert by_name(vectors[2])["customer_count_30d"] == 3
 
 
 def test_a_customer_never_seen_has_the_contracts_empty_and_a_store_that_fails_gives_nothing() -> None:
     reader = Reader(MODULE, CONTRACTS[0])
     (event,) = events_of(random_columns(1, 1) | {"customer_id": ["c"]})
     view = MemoryState(reader.layout).arrive(event)
-    new = reader.vector(event, view, NOTHING).as_dict()
+    new = by_name(reader.vector(event, view, NOTHING))
     assert new["total_orders"] == 0.0
     assert np.isnan(new["avg_order_value"])
     failed = Snapshot({}, {"total_orders": "the feature store timed out"})
     without = reader.vector(event, view, failed)
-    assert np.isnan(without.as_dict()["total_orders"])
+    assert np.isnan(by_name(without)["total_orders"])
     assert without.missing["total_orders"] == "the feature store timed out"

@@ -7,10 +7,10 @@ import numpy as np
 
 from fradect.features.contract import Contract, Feature, Kind
 from fradect.modules.ecommerce import MODULE
-from fradect.policy import Policy
+from fradect.policy import Policy, actions, to_scores
 from fradect.types import DAY
 from training.dataset import Dataset, SplitPlan, Splits, split
-from training.evaluate import Evaluation, Scored, by_thresholds, evaluate
+from training.evaluate import Evaluation, Scored, evaluate
 
 START = 20_000 * DAY
 COSTS = MODULE.costs
@@ -72,7 +72,7 @@ def make_scored(n: int = 2_000, seed: int = 0, skill: float = 2.0, **changes: An
     probability = 1 / (1 + np.exp(3.0 - 2.0 * seen))
     fields: dict[str, Any] = {
         "probability": probability,
-        "chosen": by_thresholds(probability, POLICY),
+        "chosen": actions(to_scores(probability), POLICY),
         "label": label,
         "amount": rng.integers(500, 50_000, n),
         "time": START + np.sort(rng.integers(0, 10 * DAY, n)),

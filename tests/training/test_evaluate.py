@@ -10,7 +10,7 @@ from fradect.errors import InvalidInput
 from fradect.policy import actions, money_saved, to_scores
 from fradect.types import DAY, Action
 from tests.training.factories_training import COSTS, POLICY, START, make_scored
-from training.evaluate import Evaluation, Scored, by_thresholds, compare, evaluate
+from training.evaluate import Evaluation, Scored, compare, evaluate
 
 
 def _ten() -> Scored:
@@ -18,7 +18,7 @@ def _ten() -> Scored:
     probability = np.array([0.9, 0.7, 0.4, 0.3, 0.15, 0.12, 0.1, 0.08, 0.05, 0.01])
     return Scored(
         probability=probability,
-        chosen=by_thresholds(probability, POLICY),
+        chosen=actions(to_scores(probability), POLICY),
         label=np.array([1, 0, 1, 1, 1, 1, 0, 0, 0, 0], np.bool_),
         amount=np.full(10, 1_000_000),
         time=START + np.arange(10) * DAY,
@@ -122,9 +122,3 @@ def test_curves_end_where_they_must() -> None:
 def test_an_evaluation_is_stored_as_json_and_read_again() -> None:
     found = evaluate(make_scored(), POLICY, seed=1)
     assert asdict(msgspec.json.decode(msgspec.json.encode(found), type=Evaluation)) == asdict(found)
-
-
-def test_thresholds_see_scores_as_decisions_do() -> None:
-    probability = np.array([0.1994, 0.1996, 0.5996, 0.0, 1.0])
-    assert (by_thresholds(probability, POLICY) == actions(to_scores(probability), POLICY)).all()
-    assert by_thresholds(probability, POLICY).tolist() == [0, 1, 2, 0, 2]
