@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from fradect.outcomes import Outcome
+from fradect.outcomes import Outcome, Place
 from fradect.types import DAY
 
 LOW, MEDIUM, HIGH, UNKNOWN = "LOW", "MEDIUM", "HIGH", "UNKNOWN"
@@ -221,6 +221,19 @@ KEPT: Mapping[str, str] = {
 }
 
 
-def exported(customer: Customer | None, purchases: Sequence[Mapping[str, Any]]) -> bytes:
-    """Everything that is held of a customer, as JSON."""
-    return msgspec.json.encode({"customer": customer, "purchases": purchases})
+class Reached(NamedTuple):
+    """How far an export has come: to a purchase by its time and id, or, where that is None, past all of them and to
+    this number of the log."""
+
+    purchase: Place | None
+    number: int = 0
+
+
+class Export(msgspec.Struct, frozen=True):
+    """A page of all that is held of a customer. `purchases` were decided here, `events` came by imports and streams;
+    `sources`: what was looked through (the log only where it lies on this machine)."""
+
+    customer: Customer | None
+    purchases: tuple[dict[str, Any], ...]
+    events: tuple[dict[str, Any], ...]
+    sources: tuple[str, ...]

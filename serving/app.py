@@ -34,7 +34,7 @@ def create(wired: Wired) -> ASGIApp:
     routes = Routes(wired)
     decisions = DecisionRoutes(wired.past, wired.metrics, wired.source.now)
     webhooks = WebhookRoutes(wired.webhooks, wired.past, wired.source.now)
-    customers = CustomerRoutes(wired.customers, wired.past, wired.source.now)
+    customers = CustomerRoutes(wired.customers, wired.source.now)
     answering = _Answering(wired.metrics)
 
     def route(method: str, path: str, endpoint: Endpoint) -> Route:

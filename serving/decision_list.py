@@ -23,7 +23,7 @@ OUTCOMES = (*Outcome, "none")
 """The last is of decisions of which nothing was told."""
 _TRUTH = ("true", "false")
 _EVER = 1 << 62
-_PLAIN = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}")
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _PLACE = re.compile(r"([0-9a-f]{1,15})\.(dec_[0-9a-z_]{1,60})")
 
 
@@ -57,7 +57,7 @@ class Pages(Protocol):
     def page(self, wanted: Wanted, most: int, after: Place | None = None) -> tuple[list[Listed], Place | None]: ...
 
 
-class _Given:
+class Given:
     """The parameters of a request, each taken once and named in what is wrong with it."""
 
     def __init__(self, request: Request) -> None:
@@ -66,10 +66,10 @@ class _Given:
         if len(self._left) < len(pairs):
             raise InvalidInput("a parameter stands there twice; send it once")
 
-    def text(self, name: str) -> str | None:
+    def text(self, name: str, most: int = 256) -> str | None:
         text = self._left.pop(name, None)
-        if text is not None and not _PLAIN.fullmatch(text):
-            raise InvalidInput(f"{name}: give 1 to 256 printable characters, or leave it out", name)
+        if text is not None and not (_PLAIN.fullmatch(text) and len(text) <= most):
+            raise InvalidInput(f"{name}: give 1 to {most} printable characters, or leave it out", name)
         return text
 
     def one_of(self, name: str, choices: Collection[str]) -> str | None:
@@ -96,7 +96,7 @@ class _Given:
 
 def wanted_of(request: Request) -> tuple[Wanted, int, Place | None]:
     """Which of the caller's decisions, how many at most, and below which place."""
-    given = _Given(request)
+    given = Given(request)
     degraded = given.one_of("degraded", _TRUTH)
     most, cursor = given.number("limit", 1, MOST) or USUAL, given.text("cursor")
     wanted = Wanted(

@@ -2,20 +2,10 @@
 
 from typing import Any
 
-import msgspec
-
 from fradect.customers import Advice, Receipt
-from serving.customers import RiskProfileOut
+from fradect.risk_profile import RiskProfileOut
+from serving.customer_export import MOST, USUAL, CustomerExport
 from serving.openapi_parts import answers, json_of
-
-
-class CustomerExport(msgspec.Struct, frozen=True):
-    """Everything that is held: the customer's row, and each purchase with its fields, its answer, and what was told.
-    Personal fields are in clear; null where their key was destroyed."""
-
-    customer: dict[str, Any] | None
-    purchases: tuple[dict[str, Any], ...]
-
 
 CUSTOMER_TYPES = (RiskProfileOut, Advice, Receipt, CustomerExport)
 
@@ -26,6 +16,39 @@ _ID = {
     "required": True,
     "description": "As purchases name the customer",
     "schema": {"type": "string", "minLength": 1, "maxLength": 256},
+}
+_PAGES = (
+    {
+        "name": "limit",
+        "in": "query",
+        "description": "At most so many purchases and events",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
+    },
+    {
+        "name": "cursor",
+        "in": "query",
+        "description": "The `next` of the page before",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 2048},
+    },
+)
+_EXPORTED: dict[str, Any] = {
+    "customer": None,
+    "purchases": [
+        {
+            "transaction_id": "tx_1001",
+            "event_time": "2025-10-01T10:30:00Z",
+            "observed_at": "2025-10-01T10:30:00Z",
+            "fields": {"amount": 1500000, "currency": "RUB", "customer_id": "cust_123", "email": "ada@example.org"},
+            "decision_id": "dec_064f0c9d1a2b30123456789",
+            "decided_at": "2025-10-01T10:30:00Z",
+            "answer": {"score": 512, "decision": "REVIEW"},
+            "outcome": None,
+            "outcomes": [],
+        }
+    ],
+    "events": [],
+    "sources": ["ledger", "streams", "log"],
+    "next": None,
 }
 _EXAMPLE = {
     "customer_id": "cust_123",
@@ -81,11 +104,17 @@ def _profile() -> dict[str, Any]:
 
 
 def _export() -> dict[str, Any]:
+    described = answers("A page of it", "CustomerExport", {**_PROBLEMS, 422: "A parameter is not valid, or unknown"})
+    described["200"]["content"]["application/json"]["example"] = _EXPORTED
     return {
         "operationId": "exportCustomer",
-        "summary": "Everything that is held of a customer, personal fields in clear.",
-        "parameters": [_ID],
-        "responses": answers("All of it", "CustomerExport", _PROBLEMS),
+        "summary": "Everything that is held of a customer, personal fields in clear, a page at a time.",
+        "description": (
+            "First what was decided, the newest first, then what came by imports and streams, in the order in which it "
+            "came. Ask on with `next` until it is null; a 404 between two pages says that the customer was erased."
+        ),
+        "parameters": [_ID, *_PAGES],
+        "responses": described,
     }
 
 

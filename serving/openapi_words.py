@@ -11,6 +11,8 @@ WORDS: Mapping[str, str] = {
     "Advice.because": "The rule and what it saw",
     "CustomerExport.customer": "The customer's own row",
     "CustomerExport.purchases": "Each purchase with what was sent, answered and told",
+    "CustomerExport.events": "What came by imports and streams, with what was told",
+    "CustomerExport.sources": "What was looked through",
     "HistoryOut.decisions": "How many decisions",
     "HistoryOut.by_decision": "Decisions by what was decided",
     "HistoryOut.last_30_days": "The same of the last 30 days",

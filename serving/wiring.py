@@ -126,7 +126,7 @@ class Service:
         databases = (self._ledger.engine, shared)
         self._customers = CustomerParts(settings, databases, self._state, self._champions.all, now_micros)
         self._webhooks = WebhookParts(settings, self._ledger.engine, self._customers.vault, self._metrics)
-        self._closers.append(self._webhooks.close)
+        self._closers += [self._customers.close, self._webhooks.close]
         self._batch = BatchParts(settings.home, shared, self._customers.vault, self._metrics, now_micros)
         self._housekeeping = Housekeeping(self._chores())
         self._sharing = Housekeeping([Chore("sharing rate limits", 1, self._limits.share)])

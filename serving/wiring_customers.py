@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 
 import sqlalchemy as sa
 
+from fradect.adapters.customer_export import CustomerExports
 from fradect.adapters.customer_holdings import Holdings
 from fradect.adapters.customer_reads import CustomerReads
 from fradect.adapters.erasures import Erasures, Stores
@@ -11,6 +12,7 @@ from fradect.adapters.sql_keys import SqlKeys
 from fradect.adapters.states import States
 from fradect.adapters.vault import HomeVault
 from fradect.settings import Settings
+from fradect.turns import OwnThread
 from fradect.types import MINUTE
 from serving.customers import Customers
 
@@ -33,7 +35,13 @@ class CustomerParts:
         held = Holdings(state, settings.online_url, settings.home, adopted)
         self._erasures = Erasures(Stores(ledger, shared, keys, self.vault, held))
         self._now, self._followed = now, now()
-        self.routes = Customers(CustomerReads(ledger, shared, self.vault), self._erasures)
+        reads = CustomerReads(ledger, shared, self.vault)
+        exports = CustomerExports(settings.home, ledger, shared, self.vault)
+        self._thread = OwnThread("customers")
+        self.routes = Customers(reads, exports, self._erasures, self._thread)
+
+    def close(self) -> None:
+        self._thread.close()
 
     def follow(self) -> None:
         """Keys that another process destroyed are used no more."""

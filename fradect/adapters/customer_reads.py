@@ -7,25 +7,25 @@ import msgspec
 import sqlalchemy as sa
 
 from fradect.adapters.database import reason
-from fradect.adapters.tables import customers, decision_outcomes, events, risk_decisions, transactions
+from fradect.adapters.tables import customers, events, risk_decisions, transactions
 from fradect.adapters.vault import HomeVault
 from fradect.customers import ERASED, Customer, Logged, Purchase
-from fradect.errors import NotFound, Refused, Unavailable
+from fradect.errors import Refused, Unavailable
 from fradect.modules import module_of
 from fradect.modules.declaration import FieldType
 
 MOST = 1_000
-"""Decisions that a profile looks at, and an export shows a page of."""
+"""Decisions that a profile looks at."""
 
 TABLE = "customers"
 PERSONAL = ("email", "phone")
-_CIPHER, _TOKEN = "_cipher", "_token"
 
 
 class CustomerReads:
-    """Bound to a tenant each time. `vault` opens what is shown to whoever may export."""
+    """Bound to a tenant each time. `ledger` is None while there is none; `vault` opens what is shown to whoever may
+    export."""
 
-    def __init__(self, ledger: sa.Engine, shared: sa.Engine, vault: HomeVault) -> None:
+    def __init__(self, ledger: sa.Engine | None, shared: sa.Engine, vault: HomeVault) -> None:
         self._ledger, self._shared, self._vault = ledger, shared, vault
 
     def purchases(self, tenant_id: str, customer_id: str, most: int = MOST) -> list[Purchase]:
@@ -43,54 +43,13 @@ class CustomerReads:
         logged = msgspec.json.decode(row.metadata, type=Logged)
         return Customer(row.id, row.created_at, row.updated_at, row.risk_tier, row.fraud_score, logged, **clear)
 
-    def export(self, tenant_id: str, customer_id: str) -> tuple[Customer | None, list[dict[str, Any]]]:
-        """The row and every purchase, personal fields opened. NotFound when neither is there."""
-        customer = self.customer(tenant_id, customer_id, is_open=True)
-        rows = self._decided(tenant_id, customer_id, None)
-        if customer is None and not rows:
-            raise NotFound("no such customer")
-        told = self._told(tenant_id, customer_id)
-        return customer, [{**self._whole(row), "outcomes": told.get(row.id, [])} for row in rows]
-
     def _clear(self, row: sa.Row[Any], name: str) -> str | None:
+        """None where it is unknown, or its key was destroyed."""
         cipher = getattr(row, name)
-        return None if cipher is None else self._opened(row.tenant_id, (name, row.id, TABLE), cipher)
-
-    def _opened(self, tenant_id: str, place: tuple[str, str, str], cipher: str) -> str | None:
-        """None where the key was destroyed."""
-        field, row, table = place
         try:
-            return self._vault.open(tenant_id, field, row, cipher, table)
+            return None if cipher is None else self._vault.open(row.tenant_id, name, row.id, cipher, TABLE)
         except Refused:
             return None
-
-    def _whole(self, row: sa.Row[Any]) -> dict[str, Any]:
-        fields = {name: value for name, value in msgspec.json.decode(row.fields).items() if value is not None}
-        for name in [name for name in fields if name.endswith(_CIPHER)]:
-            field = name.removesuffix(_CIPHER)
-            fields.pop(f"{field}{_TOKEN}", None)
-            fields[field] = self._opened(row.tenant_id, (field, row.entity_id, "events"), fields.pop(name))
-        return {
-            "transaction_id": row.entity_id,
-            "event_time": row.event_time,
-            "observed_at": row.observed_at,
-            "fields": fields,
-            "decision_id": row.id,
-            "decided_at": row.created_at,
-            "answer": msgspec.Raw(bytes(row.answer)),
-            "outcome": row.outcome,
-        }
-
-    def _told(self, tenant_id: str, customer_id: str) -> dict[str, list[dict[str, Any]]]:
-        told, d = decision_outcomes.c, risk_decisions.c
-        mine = sa.select(d.id).where(d.id.in_(sa.select(_ids(tenant_id, customer_id).subquery().c.id)))
-        wanted = sa.select(told.decision_id, told.outcome, told.known_at, told.told_at, told.origin, told.note)
-        rows = self._all(self._ledger, wanted.where(told.tenant_id == tenant_id, told.decision_id.in_(mine)))
-        found: dict[str, list[dict[str, Any]]] = {}
-        for row in rows:
-            said = dict(row._mapping)
-            found.setdefault(said.pop("decision_id"), []).append(said)
-        return found
 
     def _decided(self, tenant_id: str, customer_id: str, most: int | None) -> Sequence[sa.Row[Any]]:
         newest = _ids(tenant_id, customer_id).order_by(transactions.c.created_at.desc()).limit(most).subquery()
@@ -106,7 +65,9 @@ class CustomerReads:
         )
         return self._all(self._ledger, whole.order_by(d.created_at.desc(), d.id))
 
-    def _all(self, engine: sa.Engine, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    def _all(self, engine: sa.Engine | None, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        if engine is None:
+            return ()
         try:
             with engine.connect() as connection:
                 return connection.execute(statement).all()

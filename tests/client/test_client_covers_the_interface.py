@@ -67,7 +67,7 @@ USES: dict[str, tuple[Use, Any]] = {
     "showDecision": (lambda c: c.decisions.get("dec_1"), types.Decision),
     "tellOutcome": (lambda c: c.decisions.tell_outcome("dec_1", "unknown", known_at=WHEN, note="n"), types.Standing),
     "showRiskProfile": (lambda c: c.customers.risk_profile("c"), profiles.RiskProfile),
-    "exportCustomer": (lambda c: c.customers.export("c"), profiles.CustomerExport),
+    "exportCustomer": (lambda c: c.customers.export("c", limit=1, cursor="x"), profiles.CustomerExport),
     "eraseCustomer": (lambda c: c.customers.delete("c"), profiles.Receipt),
     "registerWebhook": (
         lambda c: c.webhooks.register("https://x.example", ["risk.decision.created"], secret="whsec_", description="d"),

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from flows.commands.state import app as state_app
 from flows.customers import customers as bring_up
 from flows.wiring import workshop
-from fradect.adapters.customer_reads import CustomerReads
+from fradect.adapters.customer_export import CustomerExports
 from fradect.adapters.erasures import Erasures, Stores
 from fradect.adapters.ledger_sql import SqlLedger
 from fradect.adapters.shared_sql import open_shared
@@ -24,6 +24,8 @@ from fradect.adapters.vault import HomeVault
 from fradect.customers import Erasing
 from fradect.errors import NotFound
 from fradect.features.layout import layout_of
+
+_ALL = 1 << 40
 
 
 class _Nothing:
@@ -47,7 +49,7 @@ def _rows(home: Path) -> dict[str, Any]:
     return rows
 
 
-def _erase(home: Path, customer: str, last: int = 1 << 40) -> dict[str, Any]:
+def _erase(home: Path, customer: str, last: int = _ALL) -> dict[str, Any]:
     ledger, shared = SqlLedger(f"sqlite:///{home}/ledger.db"), open_shared(f"sqlite:///{home}/ledger.db")
     keys = SqlKeys(ledger.engine, shared)
     vault = HomeVault(home, keys)
@@ -57,10 +59,11 @@ def _erase(home: Path, customer: str, last: int = 1 << 40) -> dict[str, Any]:
                 Erasing("demo", customer, "test", 1 << 51)
             )
         )
-        reads = CustomerReads(ledger.engine, shared, vault)
-        assert reads.customer("demo", customer) is None
-        with pytest.raises(NotFound):
-            reads.export("demo", customer)
+        exports = CustomerExports(home, ledger.engine, shared, vault)
+        if last == _ALL:
+            with pytest.raises(NotFound):
+                exports.page("demo", customer, 1)
+        told["exported"], _ = exports.page("demo", customer, 500) if last < _ALL else (None, None)
     finally:
         shared.dispose()
         ledger.close()
@@ -115,8 +118,10 @@ def test_what_comes_after_an_erasure_is_the_customers_own(filled_home: Path) -> 
     log = f"{filled_home}/log/ecommerce/demo/events/*.parquet"
     bring_up("ecommerce", "demo")
     chosen = max(_rows(filled_home).values(), key=lambda row: msgspec.json.decode(row.metadata)["purchases"]).id
-    asked = f"SELECT seq FROM '{log}' WHERE customer_id = '{chosen}' ORDER BY seq"  # noqa: S608
-    numbers = [seq for (seq,) in duckdb.sql(asked).fetchall()]
-    _erase(filled_home, chosen, last=numbers[len(numbers) // 2])
+    asked = f"SELECT seq, event_id FROM '{log}' WHERE customer_id = '{chosen}' ORDER BY seq"  # noqa: S608
+    before = duckdb.sql(asked).fetchall()
+    receipt = _erase(filled_home, chosen, last=before[len(before) // 2][0])
+    after = before[len(before) // 2 + 1 :]
+    assert [one["transaction_id"] for one in receipt["exported"].events] == [event_id for _, event_id in after]
     bring_up("ecommerce", "demo")
-    assert [seq for (seq,) in duckdb.sql(asked).fetchall()] == numbers[len(numbers) // 2 + 1 :]
+    assert duckdb.sql(asked).fetchall() == after

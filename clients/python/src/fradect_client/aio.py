@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
-from fradect_client import calls, types
+from fradect_client import calls, profiles, types
 from fradect_client.calls import ALL, Call, Filter
 from fradect_client.retries import USUAL, Attempts, Retry, result
 from fradect_client.sending import Looks, as_described, ended_early, request_of
@@ -173,6 +173,15 @@ class Customers(_Sending):
 
     risk_profile = _sends(calls.risk_profile)
     export = _sends(calls.export_customer)
+
+    async def export_pages(self, customer_id: str) -> AsyncIterator[profiles.CustomerExport]:
+        """All of it, page after page."""
+        page = await self.export(customer_id)
+        yield page
+        while page.next is not None:
+            page = await self.export(customer_id, cursor=page.next)
+            yield page
+
     delete = _sends(calls.erase_customer)
 
 

@@ -208,9 +208,11 @@ def risk_profile(customer_id: str) -> Call[profiles.RiskProfile]:
     return _get(f"/api/v1/customers/{_one(customer_id)}/risk-profile", _profile)
 
 
-def export_customer(customer_id: str) -> Call[profiles.CustomerExport]:
-    """Everything that is held, personal fields in clear."""
-    return _get(f"/api/v1/customers/{_one(customer_id)}/export", _export)
+def export_customer(
+    customer_id: str, *, limit: int | None = None, cursor: str | None = None
+) -> Call[profiles.CustomerExport]:
+    """A page of everything that is held, personal fields in clear. Go on with its `next` until that is None."""
+    return _get(f"/api/v1/customers/{_one(customer_id)}/export", _export, limit=limit, cursor=cursor)
 
 
 def erase_customer(customer_id: str) -> Call[profiles.Receipt]:

@@ -90,7 +90,11 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class CustomerExport(msgspec.Struct, frozen=True):
-    """Everything that is held of a customer, personal fields in clear."""
+    """A page of everything that is held of a customer, personal fields in clear: what was decided, and `events` that
+    came by imports and streams. `sources`: what was looked through; `next`: None after the last page."""
 
     customer: dict[str, Any] | None
     purchases: tuple[dict[str, Any], ...]
+    events: tuple[dict[str, Any], ...]
+    sources: tuple[str, ...]
+    next: str | None
