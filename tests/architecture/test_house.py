@@ -101,7 +101,24 @@ def test_the_import_contract_names_every_module_of_the_core() -> None:
 
 
 def test_nothing_is_ever_unpickled() -> None:
-    assert not [str(p) for p in SOURCES if {"pickle", "joblib", "cloudpickle", "dill"} & _imports(p)]
+    assert not [
+        str(p) for p in SOURCES if {"pickle", "joblib", "cloudpickle", "dill", "shelve", "marshal"} & _imports(p)
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(f"import {name}" for name in ("pickle", "joblib", "cloudpickle", "dill", "shelve", "marshal")),
+        "from pickle import loads",
+        "import pandas\n\npandas.read_pickle",
+    ],
+)
+def test_lint_refuses_what_unpickles(line: str) -> None:
+    asked = [sys.executable, "-m", "ruff", "check", "--select", "TID251", "--stdin-filename", "fradect/some.py", "-"]
+    ended = subprocess.run(asked, input=f"{line}\n", cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1, ended.stderr
+    assert "TID251" in ended.stdout
 
 
 def test_help_is_instant_because_it_imports_no_heavy_package() -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from flows.server import serve_deployments, start_server
+from tests.factories_pickles import pickles_under
 
 PATIENCE = 240.0
 
@@ -52,6 +53,8 @@ def test_the_training_deployment_runs_when_rest_asks_for_it(filled_home: Path, m
         for process in (flows, server):
             process.terminate()
             process.wait(60)
+    assert (filled_home / "prefect" / "prefect.db").exists()
+    assert pickles_under(filled_home) == [], "results and states are JSON"
 
 
 def _found(api: httpx.Client, path: str) -> Any:

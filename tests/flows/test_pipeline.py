@@ -20,6 +20,7 @@ from flows.validate import validate
 from flows.wiring import workshop
 from fradect.errors import InvalidInput, NotFound, Refused
 from fradect.types import Verdict
+from tests.factories_pickles import pickles_under
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,14 @@ def test_the_pipeline_leaves_a_measured_champion_with_its_evidence(after_pipelin
     assert {p.name for p in (folder / "plots").iterdir()} >= {"roc.png", "precision_recall.png", "cost.png"}
     assert measured.mlflow_version == "1"
     assert pq.read_metadata(folder / "reference.parquet").num_rows > 100
+
+
+def test_nothing_that_the_pipeline_writes_is_or_holds_a_pickle(trained_home: Path) -> None:
+    """Log, features, Feast's stores, study, release, evidence, MLflow's database and artefacts, Prefect's."""
+    kinds = {path.relative_to(trained_home).parts[0] for path in trained_home.rglob("*") if path.is_file()}
+    assert {"log", "features", "feast", "releases", "evidence", "mlflow", "optuna.db"} <= kinds
+    assert list((trained_home / "mlflow").rglob("model.json"))
+    assert pickles_under(trained_home) == []
 
 
 def test_training_twice_on_the_same_log_gives_the_same_release(after_pipeline: str) -> None:
