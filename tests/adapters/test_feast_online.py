@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -388,6 +389,21 @@ def test_a_store_that_is_away_or_damaged_is_unavailable(tmp_path: Path) -> None:
     file.write_bytes(b"no database" * 1000)
     with pytest.raises(Unavailable, match=r"online\.db cannot be read"):
         stores.reader.read(_event("a"))
+
+
+def test_a_cell_that_cannot_be_read_costs_its_own_event_alone(tmp_path: Path) -> None:
+    stores = _stores(tmp_path, f"sqlite:///{tmp_path}")
+    _write(stores.places, {("a", 1): [1, 1, 1, 1]})
+    stores.feast.materialise(END)
+    with contextlib.closing(sqlite3.connect(stores.places.feast / "online.db")) as file, file:
+        tables = [name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        (table,) = (name for name in tables if "customer" in name)
+        file.execute(f"UPDATE \"{table}\" SET event_ts = 'never'")  # noqa: S608
+    errand = stores.reader.errand(_event("a"))
+    assert errand is not None
+    errand.bring(())  # in the group, where others' arrivals hang on it
+    with pytest.raises(TypeError):
+        errand.snapshot()
 
 
 def test_a_service_reads_without_importing_feast() -> None:
