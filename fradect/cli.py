@@ -51,6 +51,9 @@ COMMANDS: Mapping[str, Command] = {
     "openapi": Command("serving.commands.openapi:openapi", "Print the description of the HTTP interface (OpenAPI)."),
     "decisions": Command("flows.commands.decisions:app", "Show what was decided, and make it again, byte for byte."),
     "outcomes": Command("flows.commands.outcomes:app", "Tell what decisions turned out to be, a file at a time."),
+    "customers": Command(
+        "flows.commands.customers:app", "One customer: how risky, everything that is held, erased for good."
+    ),
     "state": Command("flows.commands.state:app", "What the live state holds; make it anew from what is stored."),
     "drift": Command("flows.commands.drift:drift", "Compare live traffic with what the champion was trained on."),
     "skew": Command("flows.commands.skew:skew", "Recompute the features that decisions were made with, from the log."),

@@ -21,11 +21,13 @@ from fradect.crash import crash_point
 from fradect.customers import ERASED, KEPT, Erasing, Receipt
 from fradect.deliveries import written
 from fradect.errors import NotFound, Unavailable
-from fradect.types import HOUR
+from fradect.types import HOUR, SECOND
 
 _json = msgspec.json.Encoder(order="deterministic")
 _LATE = HOUR
 """For so long what was under way as a customer was erased is looked for and destroyed too."""
+_AT_WORK = 5 * SECOND
+"""For so long whoever was asked to erase is left to it."""
 
 
 class Held(Protocol):
@@ -58,17 +60,31 @@ class Erasures:
 
     def erase(self, asked: Erasing) -> bytes:
         """The receipt; the same again for who is erased already. NotFound for who is unknown to the tenant."""
+        last = self._asked(asked)
+        return bytes(last.receipt) if last.completed_at is not None else self._go_on(last, asked.now)
+
+    def request(self, asked: Erasing) -> str:
+        """Put it on record, for whoever holds the databases to do; its id, by which `receipt` is asked for."""
+        return str(self._asked(asked).id)
+
+    def receipt(self, erasure_id: str) -> bytes | None:
+        """None until it is done."""
+        row = self._read(self._at.shared, erasures.select().where(erasures.c.id == erasure_id))[0]
+        return None if row.completed_at is None else bytes(row.receipt)
+
+    def _asked(self, asked: Erasing) -> sa.Row[Any]:
         last = self._last(asked)
         if last is None or (last.completed_at is not None and self._is_known(asked)):
             if last is None and not self._is_known(asked):
                 raise NotFound("no such customer")
             last = self._begin(asked)
-        return bytes(last.receipt) if last.completed_at is not None else self._go_on(last, asked.now)
+        return last
 
     def settle(self, now: int) -> int:
         """Finish what was cut off, and destroy what came in while it was erased; how many were looked at."""
         c = erasures.c
-        due = sa.or_(c.completed_at.is_(None), c.requested_at > now - _LATE)
+        cut_off = sa.and_(c.completed_at.is_(None), c.requested_at <= now - _AT_WORK)
+        due = sa.or_(cut_off, sa.and_(c.completed_at.is_not(None), c.requested_at > now - _LATE))
         rows = self._read(self._at.shared, erasures.select().where(due))
         for row in rows:
             if row.completed_at is None:
@@ -118,8 +134,10 @@ class Erasures:
                 self._write(self._at.shared, _one(row).values(done=_json.encode(done).decode()))
                 crash_point("erasure-step")
         receipt = _receipt(row, done, now)
-        self._write(self._at.shared, _one(row).values(completed_at=now, receipt=receipt))
-        return receipt
+        first = _one(row).where(erasures.c.completed_at.is_(None)).values(completed_at=now, receipt=receipt)
+        if self._write(self._at.shared, first):
+            return receipt
+        return bytes(self._read(self._at.shared, erasures.select().where(erasures.c.id == row.id))[0].receipt)
 
     def _destroy_keys(self, row: sa.Row[Any], now: int) -> int:
         self._at.vault.forget(row.tenant_id, row.customer_id)
