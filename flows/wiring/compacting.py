@@ -13,6 +13,7 @@ from fradect.adapters.compaction import Compacted, Compaction, compact, not_comp
 from fradect.adapters.database import sqlite_path
 from fradect.adapters.event_log import EventLog
 from fradect.adapters.importing import ImportOptions
+from fradect.adapters.log_erasures import Erased, forget
 from fradect.adapters.log_terms import is_personal
 from fradect.adapters.shared_sql import open_shared, shared_url
 from fradect.adapters.sql_events import SqlEvents
@@ -36,7 +37,18 @@ def compacted(module: str, tenant: str) -> Compacted:
         return Compacted()
     leave_told_labels(shop.settings.ledger_url, shop.places)
     with sql(shop.settings) as (shared, stored):
-        return bring_up(Compaction(shop.home, shop.log, shared, stored, None, confirmed(shop.settings, tenant, module)))
+        work = Compaction(shop.home, shop.log, shared, stored, None, confirmed(shop.settings, tenant, module))
+        done = bring_up(work)
+        _refile(shop.log, shared)
+        return done
+
+
+def _refile(event_log: EventLog, shared: sa.Engine) -> None:
+    """Nothing is derived of erased customers' own events any more."""
+    try:
+        forget(event_log, Erased.of(shared, event_log.tenant, event_log.module.name))
+    except Conflict as error:
+        log.warning("erased customers stay in the log this time: %s", error)
 
 
 def bring_up(work: Compaction) -> Compacted:

@@ -6,16 +6,20 @@ from typing import Any
 
 import duckdb
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from flows.commands.state import app as state_app
 from flows.customers import customers as bring_up
+from flows.materialise import materialise
 from flows.wiring import workshop
 from fradect.adapters.customer_export import CustomerExports
 from fradect.adapters.erasures import Erasures, Stores
 from fradect.adapters.ledger_sql import SqlLedger
+from fradect.adapters.pseudonyms import Pseudonyms
 from fradect.adapters.shared_sql import open_shared
 from fradect.adapters.sql_keys import SqlKeys
 from fradect.adapters.states import open_state
@@ -125,3 +129,30 @@ def test_what_comes_after_an_erasure_is_the_customers_own(filled_home: Path) -> 
     assert [one["transaction_id"] for one in receipt["exported"].events] == [event_id for _, event_id in after]
     bring_up("ecommerce", "demo")
     assert duckdb.sql(asked).fetchall() == after
+
+
+def _texts(path: Path) -> set[str]:
+    table = pq.read_table(path)
+    texts = [name for name in table.column_names if pa.types.is_string(table.schema.field(name).type)]
+    return {text for name in texts for text in table[name].unique().to_pylist() if text is not None}
+
+
+def test_what_analysts_read_holds_pseudonyms_and_who_was_erased_is_not_derived_anew(filled_home: Path) -> None:
+    materialise("ecommerce", "demo")
+    log = f"{filled_home}/log/ecommerce/demo/events/*.parquet"
+    counted = duckdb.sql(f"SELECT customer_id, count(*) AS n FROM '{log}' GROUP BY ALL ORDER BY n DESC").fetchall()  # noqa: S608
+    ids = {customer for customer, _ in counted}
+    named = Pseudonyms(workshop("ecommerce", "demo").places)
+    files = [path for name in ("features", "offline", "feast", "reports") for path in (filled_home / name).rglob("*")]
+    for path in [path for path in files if path.is_file()]:
+        if path.suffix == ".parquet":
+            assert not ids & _texts(path), path
+        else:
+            assert not [one for one in ids if one.encode() in path.read_bytes()], path
+    (snapshots,) = (filled_home / "offline").rglob("customer_features.parquet")
+    assert {named.of(one) for one in ids} == _texts(snapshots)
+    chosen = counted[0][0]
+    _erase(filled_home, chosen)
+    materialise("ecommerce", "demo")
+    assert named.of(chosen) not in _texts(snapshots)
+    assert len(_texts(snapshots)) == len(ids)
