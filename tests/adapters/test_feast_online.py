@@ -31,6 +31,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from fradect.adapters.customer_holdings import Holdings
 from fradect.adapters.feast_format import customer_of, entity_key, field_name, local_moment, number, proto_moment
 from fradect.adapters.feast_online import open_online
 from fradect.adapters.feast_store import FeastStore
@@ -327,6 +328,21 @@ def test_a_corrected_snapshot_replaces_one_of_the_same_time_and_the_vanished_go(
     at = DAY_0 + 3 * DAY
     assert stores.reader.read(_event("a", at)).values == {"total_orders": 7, "return_rate": 7, "fraud_history": 7}
     assert stores.reader.read(_event("b", at)).values == {}
+
+
+def test_an_erased_customer_is_out_of_a_filled_store_and_does_not_come_back(url: str, tmp_path: Path) -> None:
+    stores, held = _stores(tmp_path, url), Holdings(None, url, tmp_path, set)
+    _write(stores.places, {("a", 1): [1, 1, 1, 1], ("b", 1): [2, 2, 2, 2]})
+    assert stores.feast.materialise(END)
+    assert held.forget("rival", "a") == {"live_state_keys": 0, "online_features": 0}
+    assert held.forget("default", "a") == {"live_state_keys": 0, "online_features": 4}
+    assert held.forget("default", "a")["online_features"] == 0
+    assert _asked_of_feast(stores.places, ["a", "b"])["total_orders"] == [None, 2]
+    assert stores.reader.read(_event("a")) == Snapshot({}, {})
+    _write(stores.places, {("erased_1", 1): [1, 1, 1, 1], ("b", 1): [2, 2, 2, 2]})
+    assert stores.feast.materialise(END)
+    assert stores.reader.read(_event("a")) == Snapshot({}, {})
+    assert stores.reader.read(_event("b")).values["total_orders"] == 2
 
 
 def test_another_online_store_is_filled_from_the_beginning(redis_db: str, tmp_path: Path) -> None:
