@@ -16,7 +16,7 @@ MOST_ITEMS = 1_000
 """Of one request."""
 MOST_ITEM_BYTES = 512 * 1024
 MOST_ROWS = 1_000_000
-"""Of one upload."""
+"""Of one upload, where nothing else is set."""
 MOST_ROW_BYTES = 64 * 1024
 
 LEASE = 30 * SECOND
@@ -58,12 +58,17 @@ class QuotaExceeded(FradectError):
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What one tenant may have here at a time. Bytes are those of the files as they were sent."""
+    """What one tenant may have here at a time. Bytes are those of the files as they were sent, rows those of one file.
 
+    `working`: how many of its jobs are worked on at once, by however many workers there are.
+    """
+
+    rows: int = MOST_ROWS
     upload_bytes: int = 1 << 30
     tenant_bytes: int = 4 << 30
     receiving: int = 4
     unfinished: int = 10_000
+    working: int = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fradect.errors import InvalidInput
+from fradect.jobs import Allowed, Kept
+from fradect.types import DAY, HOUR
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PROJECT = Path(__file__).resolve().parent.parent
@@ -55,6 +57,8 @@ class Settings:
     key_quota: Quota | None = GENEROUS
     tenant_quota: Quota | None = GENEROUS
     tenant_quotas: Mapping[str, Quota] = field(default_factory=dict)
+    batches: Allowed = Allowed()
+    batches_kept: Kept = Kept()
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -75,6 +79,8 @@ class Settings:
             key_quota=_quota("FRADECT_RATE_LIMIT_KEY"),
             tenant_quota=_quota("FRADECT_RATE_LIMIT_TENANT"),
             tenant_quotas=_quotas("FRADECT_RATE_LIMIT_TENANTS"),
+            batches=_allowed(Allowed()),
+            batches_kept=_kept(Kept()),
         )
 
 
@@ -191,6 +197,24 @@ def _whole(name: str, default: int, low: int, high: int) -> int:
     if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
         raise InvalidInput(f"{name}={text!r}: give a whole number from {low} to {high}", field=name)
     return int(text)
+
+
+def _allowed(usual: Allowed) -> Allowed:
+    return Allowed(
+        rows=_whole("FRADECT_BATCH_ROWS", usual.rows, 1, 100_000_000),
+        upload_bytes=_whole("FRADECT_BATCH_UPLOAD_MIB", usual.upload_bytes >> 20, 1, 1 << 20) << 20,
+        tenant_bytes=_whole("FRADECT_BATCH_TENANT_MIB", usual.tenant_bytes >> 20, 1, 1 << 24) << 20,
+        receiving=_whole("FRADECT_BATCH_UPLOADS", usual.receiving, 1, 1_000),
+        unfinished=_whole("FRADECT_BATCH_JOBS", usual.unfinished, 1, 1_000_000),
+        working=_whole("FRADECT_BATCH_WORKING", usual.working, 1, 1_000),
+    )
+
+
+def _kept(usual: Kept) -> Kept:
+    return Kept(
+        result=_whole("FRADECT_BATCH_RESULT_DAYS", usual.result // DAY, 1, 3_650) * DAY,
+        unused_upload=_whole("FRADECT_BATCH_UPLOAD_HOURS", usual.unused_upload // HOUR, 1, 8_760) * HOUR,
+    )
 
 
 def _words(name: str) -> list[str]:

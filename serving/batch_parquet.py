@@ -1,111 +1,153 @@
-"""The rows of a batch from Parquet. Its columns are paths of a request, as those of CSV are."""
+"""The rows of a batch from Parquet, which another process reads: what is broken there, or hangs, is a file that cannot
+be read, and nothing of the service."""
 
-import math
+import os
+import select
+import subprocess
+import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from typing import Any, BinaryIO
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import msgspec
 
 from fradect.errors import InvalidInput
 from fradect.faults import Fault, Reason
-from fradect.jobs import MOST_ROW_BYTES, MOST_ROWS
-from serving.batch_rows import NUMBERS, Row, check_columns, nested
+from fradect.jobs import MOST_ROW_BYTES
+from serving.batch_rows import Row, nested
+from serving.child import started
+from serving.parquet_words import LENGTH, MOST_LOOK, MOST_MESSAGE, Look, Said, Some, Wanted, encoded, heard, with_length
 
-MOST_GROUP_BYTES = 256 << 20
-"""Of one row group, by what the file says of itself."""
-_AT_ONCE = 250
-_BUFFER = 1 << 20
-_TEXTS = ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")
+SECONDS = 30.0
+"""Within which the process has to say something."""
+
+
+class Broken(Exception):
+    """The process did not come to an end that says why."""
+
+
+_BOOT = """
+from serving.parquet_child import main
+main()
+"""
 
 
 def count(file: BinaryIO) -> int:
     """How many rows it has. InvalidInput when it cannot be read as a batch."""
-    with _opened(file) as parquet:
-        return int(parquet.metadata.num_rows)
+    try:
+        return next(message.count for message in _said(file, Wanted(_size(file))) if isinstance(message, Said))
+    except Broken as error:
+        raise InvalidInput(f"it cannot be read as Parquet ({error}): write it again", "file") from error
 
 
 def rows(file: BinaryIO, position: int, taken: int) -> Iterator[Row]:
-    """From row `position` (the first is 0) on. InvalidInput where the file ends to be readable."""
-    with _opened(file) as parquet:
-        begin = 0
-        for group in range(parquet.num_row_groups):
-            end = begin + parquet.metadata.row_group(group).num_rows
-            if end > position:
-                for cells in _cells(parquet, group, skip=position - begin):
-                    taken += 1
-                    position += 1
-                    yield _row(taken, position, cells)
-            begin = end
+    """From row `position` (the first is 0) on. InvalidInput where the file ends to be readable; Broken when it is the
+    process that ended, which need not be the file's fault."""
+    for message in _said(file, Wanted(_size(file), position)):
+        if isinstance(message, Said):
+            return
+        for cells in message.rows:
+            taken += 1
+            position += 1
+            yield _row(taken, position, message.names, cells)
 
 
-def _opened(file: BinaryIO) -> pq.ParquetFile:
-    """Texts stay dictionaries, so that one long text in a million rows is there once."""
-    try:
-        file.seek(0)
-        schema = pq.ParquetFile(file).schema
-        texts = [schema.column(i).path for i in range(len(schema)) if schema.column(i).physical_type in _TEXTS]
-        file.seek(0)
-        parquet = pq.ParquetFile(file, read_dictionary=texts, buffer_size=_BUFFER, pre_buffer=False)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InvalidInput("it cannot be read as Parquet: write it again", "file") from error
-    _check(parquet)
-    return parquet
-
-
-def _check(parquet: pq.ParquetFile) -> None:
-    nests = [field.name for field in parquet.schema_arrow if pa.types.is_nested(field.type)]
-    if nests:
-        raise InvalidInput(f"column {nests[0][:64]!r} is nested: write columns such as transaction.amount", "columns")
-    check_columns(parquet.schema_arrow.names)
-    about = parquet.metadata
-    if about.num_rows > MOST_ROWS:
-        raise InvalidInput(f"it has {about.num_rows} rows; a batch has at most {MOST_ROWS}", "file")
-    for group in range(about.num_row_groups):
-        if about.row_group(group).total_byte_size > MOST_GROUP_BYTES:
-            raise InvalidInput(f"a row group has more than {MOST_GROUP_BYTES} bytes: write smaller ones", "file")
-
-
-def _cells(parquet: pq.ParquetFile, group: int, skip: int) -> Iterator[dict[str, Any]]:
-    try:
-        for records in parquet.iter_batches(_AT_ONCE, row_groups=[group], use_threads=False):
-            some = records.slice(max(0, skip))
-            skip -= records.num_rows
-            if some.num_rows:
-                _check_texts(some)
-                yield from some.to_pylist()
-    except (pa.ArrowException, OSError, MemoryError) as error:
-        raise InvalidInput(f"row group {group} cannot be read: write the file again", "file") from error
-
-
-def _check_texts(records: pa.RecordBatch) -> None:
-    for name, column in zip(records.schema.names, records.columns, strict=True):
-        texts = column.dictionary if pa.types.is_dictionary(column.type) else None
-        longest = None if texts is None or not len(texts) else pc.max(pc.binary_length(texts)).as_py()
-        if longest is not None and longest > MOST_ROW_BYTES:
-            raise InvalidInput(f"column {name!r} has a text of {longest} bytes: the limit is {MOST_ROW_BYTES}", "file")
-
-
-def _row(number: int, end: int, cells: dict[str, Any]) -> Row:
-    if sum(len(value) for value in cells.values() if isinstance(value, str | bytes)) > MOST_ROW_BYTES:
+def _row(number: int, end: int, names: tuple[str, ...], cells: tuple[object, ...] | None) -> Row:
+    if cells is None:
         return Row(number, end, {}, Fault(Reason.TOO_LONG, f"a row has at most {MOST_ROW_BYTES} bytes"))
-    return Row(number, end, nested({name: _plain(name, value) for name, value in cells.items()}))
+    given = dict(zip(names, cells, strict=True))
+    texts = {
+        name: value.decode("utf-8", "surrogateescape") for name, value in given.items() if isinstance(value, bytes)
+    }
+    return Row(number, end, nested(given | texts))
 
 
-def _plain(name: str, value: Any) -> Any:
-    """As it would stand in JSON. Money may be decimal, whole or floating; nothing else becomes a number."""
-    if isinstance(value, float):
-        if math.isnan(value):  # how data frames write that there is none
-            return None
-        return Decimal(repr(value)) if name in NUMBERS and math.isfinite(value) else str(value)
-    if isinstance(value, datetime):
-        moment = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-        return moment.isoformat().replace("+00:00", "Z")
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
-    if isinstance(value, date) or (isinstance(value, int) and not isinstance(value, bool) and name not in NUMBERS):
-        return str(value)
-    return value or None if isinstance(value, str) else value
+def _said(file: BinaryIO, wanted: Wanted) -> Iterator[Some | Said]:
+    """What the process says, its looks into the file answered."""
+    with _reader() as child:
+        child.send(encoded(wanted))
+        while True:
+            message = child.hear()
+            if isinstance(message, Look):
+                file.seek(message.offset)
+                child.send(with_length(file.read(min(message.size, MOST_LOOK))))
+                continue
+            if isinstance(message, Said) and message.refused is not None:
+                raise InvalidInput(message.refused, message.field)
+            yield message
+
+
+@contextmanager
+def _reader() -> "Iterator[_Child]":
+    pipe, how = subprocess.PIPE, started(_BOOT, ARROW_DEFAULT_MEMORY_POOL="system")
+    child = _Child(subprocess.Popen(**how, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, bufsize=0))
+    try:
+        yield child
+    finally:
+        child.end()
+
+
+class _Child:
+    """The process, waited for at most so long, whatever it does with what it is sent."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+        if process.stdin is None or process.stdout is None:
+            raise TypeError("it has no pipes")
+        self._to, self._from = process.stdin.fileno(), process.stdout.fileno()
+        os.set_blocking(self._to, False)
+        os.set_blocking(self._from, False)
+
+    def send(self, data: bytes) -> None:
+        left, deadline = memoryview(data), time.monotonic() + SECONDS
+        while left:
+            self._until(self._to, select.POLLOUT, deadline)
+            with suppress(BlockingIOError):
+                try:
+                    left = left[os.write(self._to, left) :]
+                except BrokenPipeError as error:
+                    raise Broken(self._end()) from error
+
+    def hear(self) -> Look | Some | Said:
+        """Broken when nothing comes, or nothing that makes sense."""
+        deadline = time.monotonic() + SECONDS
+        (length,) = LENGTH.unpack(self._exactly(LENGTH.size, deadline))
+        if length > MOST_MESSAGE:
+            raise Broken("it says too much")
+        try:
+            return heard.decode(self._exactly(length, deadline))
+        except (msgspec.DecodeError, ValueError, ArithmeticError) as error:
+            raise Broken("it says what nobody understands") from error
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _exactly(self, size: int, deadline: float) -> bytes:
+        held = bytearray()
+        while len(held) < size:
+            self._until(self._from, select.POLLIN, deadline)
+            with suppress(BlockingIOError):
+                more = os.read(self._from, min(size - len(held), MOST_LOOK))
+                if not more:
+                    raise Broken(self._end())
+                held += more
+        return bytes(held)
+
+    def _until(self, pipe: int, event: int, deadline: float) -> None:
+        poll = select.poll()
+        poll.register(pipe, event)
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise Broken(f"nothing comes of it within {SECONDS:g} s")
+
+    def _end(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            return f"the process that reads it ended with code {self._process.wait(1)}"
+        return "the process that reads it says no more"
+
+
+def _size(file: BinaryIO) -> int:
+    return file.seek(0, os.SEEK_END)

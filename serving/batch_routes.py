@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from fradect.errors import Conflict, InvalidInput, NotFound, Unavailable
-from fradect.jobs import Job, NewJob
+from fradect.jobs import Job, Kept, NewJob
 from fradect.turns import OwnThread
 from fradect.types import SECOND
 from serving.auth import caller_of
@@ -56,6 +56,7 @@ class Batch:
     speed: Callable[[], float | None]
     modules: frozenset[str]
     now: Callable[[], int]
+    kept: Kept
 
     async def call(self, do: Callable[..., T], *args: Any) -> T:
         try:
@@ -130,7 +131,7 @@ class BatchRoutes:
     async def upload(self, request: Request) -> Response:
         """A file for a job that is made of it next."""
         received = await self._batch.receiver.receive(request, caller_of(request).tenant_id)
-        return Response(msgspec.json.encode(upload_out(received)), 201, media_type=JSON)
+        return Response(msgspec.json.encode(upload_out(received, self._batch.kept)), 201, media_type=JSON)
 
     async def drop(self, request: Request) -> Response:
         """The file is deleted at once, if no job has it."""

@@ -68,8 +68,8 @@ class JobsOut(msgspec.Struct, frozen=True):
     next: str | None
 
 
-def upload_out(upload: Upload) -> UploadOut:
-    ends = upload.created_at + Kept().unused_upload
+def upload_out(upload: Upload, kept: Kept) -> UploadOut:
+    ends = upload.created_at + kept.unused_upload
     return UploadOut(upload.id, upload.format, upload.size, upload.rows, written(upload.created_at), written(ends))
 
 

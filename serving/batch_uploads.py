@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol, cast
 from starlette.requests import ClientDisconnect, Request
 
 from fradect.errors import InvalidInput
-from fradect.jobs import MOST_ROWS, Allowed, Format, Upload
+from fradect.jobs import Allowed, Format, Upload
 from serving import batch_parquet
 from serving.batch_rows import csv_header
 from serving.problems import Malformed, TooLarge, TooSlow, UnsupportedMedia
@@ -104,8 +104,9 @@ class Receiver:
                 csv_header(file)
             elif not file.read(1 << 16).removeprefix(_BOM).lstrip().startswith(b"{"):
                 raise InvalidInput("it does not begin with a JSON object, one of which stands on each line", "file")
-        if upload.rows > MOST_ROWS:
-            raise TooLarge(f"it has {upload.rows} rows; a batch has at most {MOST_ROWS}: send several")
+        most = self.uploads.allowed.rows
+        if upload.rows > most:
+            raise TooLarge(f"it has {upload.rows} rows; a batch has at most {most}: send several")
         self.uploads.finish(upload)
         return upload
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fradect.jobs import MOST_ITEM_BYTES, MOST_ITEMS, MOST_ROWS
+from fradect.jobs import MOST_ITEM_BYTES, MOST_ITEMS
 from serving.batch_body import BatchRequest
 from serving.batch_schemas import JobOut, JobsOut, UploadOut
 from serving.batch_uploads import KINDS
@@ -28,6 +28,13 @@ _KEY = {
 _BOUGHT = {"transaction_id": "tx_1001", "amount": 15000, "currency": "RUB", "customer_id": "cust_123"}
 _EXAMPLE = {"items": [{"type": "transaction", "data": _BOUGHT}, {"transaction": {**_BOUGHT, "transaction_id": "tx_2"}}]}
 _LOCATION = {"description": "Where to look for the job", "schema": {"type": "string"}}
+
+
+EITHER = [
+    {"required": ["items"], "properties": {"items": {"type": "array"}, "upload_id": {"type": "null"}}},
+    {"required": ["upload_id"], "properties": {"upload_id": {"type": "string"}, "items": {"type": "null"}}},
+]
+"""What of a batch its fields alone do not say: items or a file."""
 
 
 def _accepted(what: str) -> dict[str, Any]:
@@ -81,7 +88,7 @@ def _upload() -> dict[str, Any]:
         **_AWAY,
         400: "The connection ended before the file did",
         409: "It took so long that it was given up",
-        413: f"The file is too large, or has more than {MOST_ROWS} rows",
+        413: "The file is too large, or has too many rows",
         415: "None of these media types, or compressed",
         422: "The file is not what it says it is, or its columns are no paths of a request",
         429: _FULL,

@@ -1,7 +1,5 @@
 """A release tried in a process of its own: what breaks there, hangs or lies never gets near the service."""
 
-import os
-import resource
 import subprocess
 import sys
 import time
@@ -13,14 +11,13 @@ import msgspec
 from fradect.errors import FradectError, Refused, Unavailable
 from fradect.judgement import load
 from fradect.release import Release, assemble
-from fradect.settings import PROJECT
 from fradect.trial import examine
+from serving.child import bound, started
 
 SECONDS = 30.0
 AGAIN_SECONDS = 60.0  # until a release that broke its process is tried once more: the machine may have been at fault
 _MEMORY = 512 << 20
 _MEMORY_PER_BYTE = 40  # of the release: XGBoost's JSON takes some 20 as it is parsed
-_KEPT = ("PATH", "LANG", "PYTHONPATH", "LD_LIBRARY_PATH")  # of the environment; no secret is among them
 # XGBoost would import scikit-learn and pandas, which are two thirds of a second and of no use here.
 _BOOT = """
 import sys
@@ -50,17 +47,8 @@ def in_child(release: Release, seconds: float = SECONDS) -> tuple[float, ...]:
     Refused when the release does not do; Unavailable when the process did not come to an end that says so.
     """
     asked = msgspec.msgpack.encode(_Asked(release.id, release.parts()))
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"OMP_NUM_THREADS": "1"}
     try:
-        ended = subprocess.run(
-            [sys.executable, "-c", _BOOT],
-            input=asked,
-            capture_output=True,
-            timeout=seconds,
-            cwd=PROJECT,
-            env=environment,
-            check=False,
-        )
+        ended = subprocess.run(**started(_BOOT), input=asked, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"its trial did not end within {seconds:g} s") from error
     return _understood(ended)
@@ -83,10 +71,8 @@ def in_this_process(release: Release) -> tuple[float, ...]:
 
 def main() -> None:
     """The child: a release on standard input, the verdict on standard output."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     raw = sys.stdin.buffer.read()
-    memory = _MEMORY + _MEMORY_PER_BYTE * len(raw)
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    bound(_MEMORY + _MEMORY_PER_BYTE * len(raw))
     asked = msgspec.msgpack.decode(raw, type=_Asked)
     sys.stdout.buffer.write(msgspec.msgpack.encode(_verdict(asked)))
 

@@ -127,7 +127,7 @@ class Service:
         self._customers = CustomerParts(settings, databases, self._state, self._champions.all, now_micros)
         self._webhooks = WebhookParts(settings, self._ledger.engine, self._customers.vault, self._metrics)
         self._closers += [self._customers.close, self._webhooks.close]
-        self._batch = BatchParts(settings.home, shared, self._customers.vault, self._metrics, now_micros)
+        self._batch = BatchParts(settings, shared, self._customers.vault, self._metrics, now_micros)
         self._housekeeping = Housekeeping(self._chores())
         self._sharing = Housekeeping([Chore("sharing rate limits", 1, self._limits.share)])
         self._closers += [self._note_uses, self._housekeeping.stop, self._sharing.stop, self._batch.close]

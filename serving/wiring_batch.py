@@ -1,7 +1,6 @@
 """The service's part of batches, put together: routes' stores, the runner, and what is swept up behind them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -9,8 +8,8 @@ from fradect.adapters.batch_jobs import SqlJobs
 from fradect.adapters.batch_leases import SqlLeases
 from fradect.adapters.batch_uploads import SqlUploads
 from fradect.adapters.sealed_files import SealedFiles
-from fradect.jobs import Kept
 from fradect.ports import Vault
+from fradect.settings import Settings
 from fradect.turns import OwnThread
 from serving.batch_room import SpareRoom
 from serving.batch_routes import Batch
@@ -24,11 +23,14 @@ from serving.routes import READERS, Wired
 class BatchParts:
     """`routes` is what the routes stand on; `begin` starts the runner; `sweep` is for one worker of the service."""
 
-    def __init__(self, home: Path, shared: sa.Engine, vault: Vault, metrics: Metrics, now: Callable[[], int]) -> None:
-        self._files = SealedFiles(home / "batch")
-        self._uploads = SqlUploads(shared, vault)
-        self._jobs = SqlJobs(shared, vault, self._files.delete)
-        self._leases = SqlLeases(shared, vault, self._files.delete)
+    def __init__(
+        self, settings: Settings, shared: sa.Engine, vault: Vault, metrics: Metrics, now: Callable[[], int]
+    ) -> None:
+        self._files = SealedFiles(settings.home / "batch")
+        allowed, self._kept = settings.batches, settings.batches_kept
+        self._uploads = SqlUploads(shared, vault, allowed)
+        self._jobs = SqlJobs(shared, vault, self._files.delete, allowed)
+        self._leases = SqlLeases(shared, vault, self._files.delete, allowed)
         self._metrics, self._now = metrics, now
         self._is_alone = shared.dialect.name == "sqlite"  # its ledger has one service
         self._thread = OwnThread("batches of callers")
@@ -41,6 +43,7 @@ class BatchParts:
             speed=self._speed,
             modules=frozenset(READERS),
             now=now,
+            kept=self._kept,
         )
 
     def begin(self, wired: Wired, is_blind: Callable[[], bool], loop: Loop) -> None:
@@ -54,7 +57,7 @@ class BatchParts:
 
     def sweep(self) -> None:
         """Forget what was kept long enough; of files, those that are nobody's."""
-        now, kept, names = self._now(), Kept(), self._files.names()
+        now, kept, names = self._now(), self._kept, self._files.names()
         self._jobs.prune(kept, now)
         self._uploads.prune(kept, now)
         for name in names - self._uploads.ids():

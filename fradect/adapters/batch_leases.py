@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from fradect.adapters.batch_sql import ITEMS_FIELD, UNFINISHED, Vault, forget_upload, reading, upload_of, writing
 from fradect.adapters.batch_tables import batch_chunks, batch_jobs, batch_uploads
 from fradect.crash import crash_point
-from fradect.jobs import LEASE, Chunk, JobState, Leased, LeaseLost
+from fradect.jobs import LEASE, Allowed, Chunk, JobState, Leased, LeaseLost
 
 _j, _u = batch_jobs.c, batch_uploads.c
 _LEVEL = 3  # of deflation: a chunk is small, and beside it callers wait
@@ -19,8 +19,11 @@ _LEVEL = 3  # of deflation: a chunk is small, and beside it callers wait
 class SqlLeases:
     """Everybody's jobs, for one worker."""
 
-    def __init__(self, engine: sa.Engine, vault: Vault, forget: Callable[[str], None]) -> None:
+    def __init__(
+        self, engine: sa.Engine, vault: Vault, forget: Callable[[str], None], allowed: Allowed | None = None
+    ) -> None:
         """`forget` deletes an upload's file, whose key is gone by then."""
+        self._most = (allowed or Allowed()).working
         self._engine = engine
         self._vault = vault
         self._forget = forget
@@ -33,8 +36,10 @@ class SqlLeases:
             connection.execute(held.values(lease_until=now, owner=None))
 
     def due(self, now: int) -> list[str]:
-        """Tenants with a job that nobody works on."""
-        wanted = sa.select(_j.tenant_id).where(UNFINISHED, _j.lease_until <= now).distinct()
+        """Tenants with a job that nobody works on, unless as many of theirs are worked on as may be."""
+        waits, works = _j.lease_until <= now, _j.lease_until > now
+        each = sa.select(_j.tenant_id).where(UNFINISHED).group_by(_j.tenant_id)
+        wanted = each.having(sa.func.count().filter(waits) > 0, sa.func.count().filter(works) < self._most)
         with reading(self._engine) as connection:
             return list(connection.execute(wanted).scalars())
 

@@ -46,7 +46,7 @@ def _store(url: str, home: Path, allowed: Allowed | None = None) -> Store:
     engine, vault, forgotten = open_shared(url), HomeVault(home), list[str]()
     uploads = SqlUploads(engine, vault, allowed)
     jobs = SqlJobs(engine, vault, forgotten.append, allowed)
-    return Store(engine, jobs, SqlLeases(engine, vault, forgotten.append), uploads, forgotten)
+    return Store(engine, jobs, SqlLeases(engine, vault, forgotten.append, allowed), uploads, forgotten)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -331,3 +331,17 @@ TestLeases = Leases.TestCase
 TestLeases.settings = settings(
     max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_of_a_tenant_no_more_jobs_are_worked_on_at_once_than_may_be(make: Callable[..., Store]) -> None:
+    store = make(working=2)
+    for tenant in ("demo", "demo", "demo", "other"):
+        store.submit(tenant)
+    first = store.leases.lease("demo", "one", NOW)
+    assert first is not None
+    assert sorted(store.leases.due(NOW)) == ["demo", "other"]
+    store.leases.lease("demo", "two", NOW)
+    assert store.leases.due(NOW) == ["other"], "others' jobs are others'"
+    assert sorted(store.leases.due(NOW + LEASE)) == ["demo", "other"], "those two are nobody's any more"
+    store.leases.give_back(first, NOW)
+    assert sorted(store.leases.due(NOW)) == ["demo", "other"]

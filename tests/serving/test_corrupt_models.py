@@ -16,7 +16,7 @@ from fradect.canary import chosen
 from fradect.errors import Refused, Unavailable
 from fradect.release import Release
 from fradect.scoring import Calibrator, Scorer
-from serving import trial
+from serving import child, trial
 from serving.trial import Trials, in_child
 from tests.factories_decision import body, toy_release
 from tests.serving.conftest import Client
@@ -164,4 +164,4 @@ def test_a_verdict_stands_and_a_broken_trial_is_repeated_later(monkeypatch: pyte
 
 def test_the_child_loads_neither_scikit_learn_nor_pandas_and_sees_no_secret() -> None:
     assert {"sklearn", "pandas"} <= set(trial._BOOT.replace("=", " ").replace("(", " ").replace(",", " ").split())
-    assert not [name for name in trial._KEPT if "FRADECT" in name or "SECRET" in name]
+    assert not [name for name in child._KEPT if "FRADECT" in name or "SECRET" in name]
