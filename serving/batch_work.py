@@ -122,9 +122,9 @@ class Deciding:
         try:
             if row.problem is not None:
                 raise row.problem
-            champion = self._wired.champions.of(job.module, job.tenant_id)
-            asked = self._request(job, row, champion)
-            decided = await self._wired.decider.decide(asked, champion)
+            deciding = self._wired.champions.deciding(job.module, job.tenant_id)
+            asked = self._request(job, row, deciding.champion)
+            decided = await self._wired.decider.decide(asked, deciding.of(asked.event))
         except Unavailable as error:
             return error
         except FradectError as error:

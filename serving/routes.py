@@ -91,9 +91,11 @@ class Routes:
 
     async def _decided(self, module: str, received: Received, raw: bytes, key: str | None) -> decide.Decided:
         wired, tenant_id, body = self._wired, received.tenant_id, read(raw)
-        champion = wired.champions.of(module, tenant_id)
+        deciding = wired.champions.deciding(module, tenant_id)
         ranges = wired.ip_tables.of(module, tenant_id)
-        asked = READERS[module](body, received, wired.vault, champion.release.policy.base_currency, ranges)
+        currency = deciding.champion.release.policy.base_currency
+        asked = READERS[module](body, received, wired.vault, currency, ranges)
+        champion = deciding.of(asked.event)
         if key is None:
             return await wired.decider.decide(asked, champion)
         with self._running.held(tenant_id, key):

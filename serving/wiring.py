@@ -1,12 +1,10 @@
 """The service's composition root: settings become adapters here and nowhere else under serving/."""
 
-import importlib
 import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from fradect.adapters.decision_outcomes import SqlOutcomes
 from fradect.adapters.decision_pages import DecisionPages
@@ -16,23 +14,20 @@ from fradect.adapters.ledger_checkpoints import Checkpoints
 from fradect.adapters.ledger_reads import LedgerReads
 from fradect.adapters.ledger_sql import SqlLedger
 from fradect.adapters.lists_sql import SqlLists
-from fradect.adapters.object_stores import open_store
 from fradect.adapters.online_snapshots import OnlineSnapshots
 from fradect.adapters.outcome_feed import OutcomeFeed
 from fradect.adapters.places import Places
 from fradect.adapters.releases_folder import ReleasesFolder
 from fradect.adapters.shared_sql import SqlMeasurements, open_shared
-from fradect.adapters.state_parts import Rebuilt
 from fradect.adapters.state_upkeep import StoredEvents, Upkeep
 from fradect.adapters.states import is_embedded, open_state
 from fradect.adapters.tokens import JwtTokens
 from fradect.breaker import Breaker
 from fradect.decide import BATCH_FEATURES, FEATURES_SHARE, LIVE_STATE, Decider, Ports, Source
 from fradect.errors import FradectError, Unavailable
-from fradect.features.layout import Layout
 from fradect.judgement import Loaded
 from fradect.ports import BatchFeatures
-from fradect.settings import S3Access, Settings
+from fradect.settings import Settings
 from fradect.turns import OwnThread
 from serving.admission import Admission
 from serving.auth import Guard
@@ -43,7 +38,6 @@ from serving.decisions import Past
 from serving.drawn import drawn_hex
 from serving.housekeeping import Chore, Housekeeping, settle_memory
 from serving.ip_tables import IpTables
-from serving.limits import Counts, Limits, Quotas
 from serving.metrics import Metrics, shared_folder
 from serving.openapi import document
 from serving.routes import Wired
@@ -51,16 +45,11 @@ from serving.trial import Trials
 from serving.verified import Verified
 from serving.wiring_batch import BatchParts
 from serving.wiring_customers import CustomerParts
+from serving.wiring_doors import limits_of, rebuilder, shared_home
 from serving.wiring_webhooks import WebhookParts
 from serving.workers import ALONE, Worker, check_shareable, one_at_a_time
 
 log = logging.getLogger(__name__)
-
-
-class Follower(Protocol):
-    """Where releases come from that are promoted elsewhere."""
-
-    def follow(self) -> None: ...
 
 
 class Service:
@@ -100,7 +89,7 @@ class Service:
             self._state,
             settings.home,
             stored,
-            lambda tenant_id, layout: _rebuilder(*all_of_it).rebuild(tenant_id, layout),
+            lambda tenant_id, layout: rebuilder(*all_of_it).rebuild(tenant_id, layout),
             alone=is_embedded(settings.state_url),
         )
         self._feed = OutcomeFeed(self._ledger.engine, shared, self._state)
@@ -114,7 +103,8 @@ class Service:
         checks = Checks(
             Trials(), Verified(settings.home / "verified.json"), lambda: worker.is_first and not self._behind
         )
-        self._champions = Champions(ReleasesFolder(settings.home), self._batch_of, self._prepare, checks)
+        releases = ReleasesFolder(settings.home)
+        self._champions = Champions(releases, self._batch_of, self._prepare, checks, self._part_of)
         self._threads = (
             OwnThread("live state"),
             OwnThread("feature store"),
@@ -304,41 +294,14 @@ class Service:
         contract, freshness = release.contract, release.policy.freshness_days
         return OnlineSnapshots(self._online_url, places, release.module, contract, freshness, self._state_url)
 
+    def _part_of(self, subject: bytes) -> bytes:
+        return self._customers.vault.part(subject)
+
     def _not_ready(self) -> tuple[str, ...]:
         reasons = tuple(self._champions.reasons.values())
         if self._champions.all():
             return reasons
         return (*reasons, self._behind or "no release decides anything yet: promote one")
-
-
-def limits_of(settings: Settings) -> Limits:
-    """Counted together where workers have a Redis in common; its door is loaded by no other service."""
-    quotas = Quotas(settings.key_quota, settings.tenant_quota, settings.tenant_quotas)
-    if is_embedded(settings.state_url) or quotas == Quotas():
-        return Limits(quotas)
-    counts: Counts = importlib.import_module("fradect.adapters.rate_counts").RedisCounts(settings.state_url)
-    return Limits(quotas, counts, settings.workers)
-
-
-def shared_home(settings: Settings) -> Follower | None:
-    """The store that other machines share with this home; its door, which knows the log, is loaded by no other."""
-    if settings.store_url is None:
-        return None
-    store = open_store(settings.store_url, S3Access.from_env())
-    home: Follower = importlib.import_module("fradect.adapters.shared_home").SharedHome(settings.home, store)
-    return home
-
-
-class Builder(Protocol):
-    """Fills a live state from log and SQL."""
-
-    def rebuild(self, tenant_id: str, layout: Layout) -> Rebuilt: ...
-
-
-def _rebuilder(*all_of_it: object) -> Builder:
-    """Its door, which knows the log, is loaded by a service whose live state is not up to date."""
-    builder: Builder = importlib.import_module("fradect.adapters.state_sources").Rebuilder(*all_of_it)
-    return builder
 
 
 def now_micros() -> int:

@@ -57,6 +57,7 @@ class HomeVault:
         self._keys = Keyring(Wrapping(_derive(key, "wrap"), self._nonce), store)
         self._has_store = store is not None
         self.key_id = _derive(key, "id")[:8].hex()
+        self.part = Mac(_derive(key, "part")).of  # draws who is in which part of a trial
 
     def owner(self, tenant_id: str, customer: str) -> str:
         """What a customer's keys are filed under."""

@@ -1,6 +1,7 @@
 """What goes on beside answering: chores that fail, a champion that is followed."""
 
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ from serving.trial import Trials, in_this_process
 from serving.verified import Verified
 from tests.factories_decision import toy_release
 from tests.serving.conftest import promote
+
+
+def part(message: bytes) -> bytes:
+    return sha256(message).digest()
 
 
 def test_a_chore_that_fails_is_done_again_and_stops_no_other() -> None:
@@ -47,7 +52,7 @@ def champions(tmp_path: Path, prepared: list[tuple[str, str]]) -> Champions:
 
     checks = Checks(Trials(), Verified(tmp_path / "verified.json"))
     return Champions(
-        ReleasesFolder(tmp_path), none, lambda release, tenant: prepared.append((release.id, tenant)), checks
+        ReleasesFolder(tmp_path), none, lambda release, tenant: prepared.append((release.id, tenant)), checks, part
     )
 
 
@@ -81,7 +86,7 @@ def test_preparation_that_fails_keeps_the_champion_out_and_is_tried_again(tmp_pa
         return NoBatch()
 
     checks = Checks(Trials(in_this_process), Verified(tmp_path / "verified.json"))
-    champions = Champions(ReleasesFolder(tmp_path), none, prepare, checks)
+    champions = Champions(ReleasesFolder(tmp_path), none, prepare, checks, part)
     champions.refresh()
     assert list(champions.reasons) == [("ecommerce", "demo")]
     fails.append(False)

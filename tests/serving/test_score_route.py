@@ -173,7 +173,7 @@ def test_an_unforeseen_error_tells_the_caller_nothing(client: Client, monkeypatc
     def fail(*_: object) -> None:
         raise RuntimeError("secret ada@example.org")
 
-    monkeypatch.setattr(client.service._champions, "of", fail)
+    monkeypatch.setattr(client.service._champions, "deciding", fail)
     response = client.post(body())
     assert response.status_code == 500
     assert response.json()["type"] == "urn:fradect:problem:internal"

@@ -1,5 +1,6 @@
 """What decides was verified: last when, and what becomes of it when it cannot be."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ from serving.trial import Trials, in_this_process
 from serving.verified import DAY_SECONDS, Verified
 from tests.factories_decision import purchase, vector_of
 from tests.serving.conftest import promote
+
+
+def part(message: bytes) -> bytes:
+    return sha256(message).digest()
+
 
 KEY = ("ecommerce", "demo")
 
@@ -30,7 +36,7 @@ class World:
 
         verified = Verified(self.home / "verified.json", lambda: self.now)
         checks = Checks(Trials(in_this_process), verified, lambda: self.answers)
-        return Champions(ReleasesFolder(self.home), none, lambda _release, _tenant: None, checks)
+        return Champions(ReleasesFolder(self.home), none, lambda _release, _tenant: None, checks, part)
 
 
 @pytest.fixture
