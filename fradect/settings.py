@@ -57,8 +57,8 @@ class Settings:
     key_quota: Quota | None = GENEROUS
     tenant_quota: Quota | None = GENEROUS
     tenant_quotas: Mapping[str, Quota] = field(default_factory=dict)
-    batches: Allowed = Allowed()
-    batches_kept: Kept = Kept()
+    batches: Allowed = field(default_factory=Allowed)
+    batches_kept: Kept = field(default_factory=Kept)
 
     @classmethod
     def from_env(cls) -> "Settings":

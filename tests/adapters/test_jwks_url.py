@@ -196,7 +196,7 @@ def test_v5_0_ssrf_forms_are_refused_when_declared_and_when_fetched(host: str, t
     path = declare(tmp_path, keys=f"https://{host}/jwks")
     with pytest.raises(InvalidInput, match="not public"):
         read_issuers(path, tmp_path, {})
-    with pytest.raises(Unavailable, match="not public; a private network is named in `networks`|InvalidURL"):
+    with pytest.raises(Unavailable, match=r"not public; a private network is named in `networks`|InvalidURL"):
         jwks_url.fetch(f"https://{host}/jwks", Outward())
 
 
