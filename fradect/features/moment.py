@@ -15,11 +15,15 @@ from fradect.features.moment_exact import ExactWindows
 from fradect.features.moment_outcomes import OutcomeWindows
 from fradect.features.moment_tiled import TiledWindows
 
-_Part = Callable[[Held, int, int, dict[str, float]], bool]
+Read = Callable[[Held, int, int, dict[str, float]], bool]
 
 
 class EntityReader:
-    """Answers a contract's windows over one entity."""
+    """Answers a contract's windows over one entity.
+
+    `read` puts every window's value, as seen by the event of this time (microseconds) and number, into a dict. It
+    returns False when the event is no longer told apart there; what is in the dict then means nothing.
+    """
 
     def __init__(self, layout: EntityLayout, contract: Contract) -> None:
         windows = [(f, w) for f, w in contract.windows if w.entity == layout.entity]
@@ -28,15 +32,14 @@ class EntityReader:
         exact = [(f, w) for f, w in windows if w.outcome is None and not w.resolution]
         tiled = [(f, w) for f, w in windows if w.outcome is None and w.resolution]
         outcomes = [(f, w) for f, w in windows if w.outcome is not None]
-        parts: list[_Part] = [ExactWindows(layout, exact).read] if exact else []
+        parts: list[Read] = [ExactWindows(layout, exact).read] if exact else []
         parts += [TiledWindows(layout, tiled).read] if tiled else []
         parts += [OutcomeWindows(layout, outcomes).read] if outcomes else []
         self._parts = tuple(parts)
         self._empty = tuple((f.name, f.empty) for f, _ in windows if f.empty is not None)
+        self.read: Read = self._read_all if len(parts) > 1 or self._empty else parts[0]
 
-    def read(self, held: Held, time: int, seq: int, out: dict[str, float]) -> bool:
-        """Put every window's value, as seen by the event of this time (microseconds) and number, into `out`. False when
-        the event is no longer told apart there; what is in `out` then means nothing."""
+    def _read_all(self, held: Held, time: int, seq: int, out: dict[str, float]) -> bool:
         for read in self._parts:
             if not read(held, time, seq, out):
                 return False

@@ -8,6 +8,7 @@ from fradect.features.contract import Aggregate, Feature, Window
 from fradect.features.globe import kilometres
 from fradect.features.held import ABSENT, Held, numbers_of, rows_of
 from fradect.features.layout import EntityLayout
+from fradect.features.moment_first import FirstWindows
 from fradect.types import SECOND
 
 NAN = math.nan
@@ -47,7 +48,8 @@ class ExactWindows:
     """Windows are sorted by what they ask, so that each kind is one loop; windows of one length share their start."""
 
     def __init__(self, layout: EntityLayout, windows: Sequence[tuple[Feature, Window]]) -> None:
-        self._width = layout.width
+        self._width, self._row_bytes = layout.width, 8 * layout.width
+        self._first = FirstWindows(layout, windows)
         self._lengths = tuple(sorted({w.length for _, w in windows}))
         self._shortest, self._at_first = self._lengths[0], (0,) * len(self._lengths)
         asked = [(f.name, self._lengths.index(w.length), w) for f, w in windows]
@@ -68,6 +70,9 @@ class ExactWindows:
         """See EntityReader.read."""
         width = self._width
         cells = numbers_of(held.rows)
+        if len(held.rows) == self._row_bytes and cells[0] == time and cells[1] == seq:
+            self._first.fill(cells, out)
+            return True
         times = cells[::width]
         if times and (cells[1 - width] > seq or times != sorted(times)):
             cells = [cell for row in sorted(row for row in rows_of(held.rows, width) if row[1] <= seq) for cell in row]

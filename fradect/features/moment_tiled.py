@@ -3,12 +3,12 @@
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from fradect.features.contract import MOST_DISTINCT, Aggregate, Feature, Window
-from fradect.features.held import ABSENT, Held, numbers_of, rows_of
+from fradect.features.held import ABSENT, Held, numbers, numbers_of, rows_of
 from fradect.features.layout import EntityLayout, Tiles
+from fradect.features.moment_first import FirstWindows
 from fradect.types import SECOND
 
 NAN = math.nan
@@ -41,10 +41,9 @@ _OF_VALUES: dict[Aggregate, _Answer] = {
 _COUNTED = (Aggregate.COUNT, Aggregate.MEAN)
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(NamedTuple):
     """Windows of one length and resolution, by what they ask. `values`: name, the value's place in a fresh row and in a
-    tile, whether the event itself is left out (1 or 0), and the answer. `distinct`: the same without place and answer.
+    tile, whether the event itself is left out (1 or 0), and the answer. `distinct`: the same without tile and answer.
     """
 
     length: int
@@ -55,38 +54,36 @@ class _Span:
     since: tuple[str, ...]
 
 
-class _Fresh(NamedTuple):
-    """Rows one after the other, the event's own as the last, and their times; whether these are in order."""
-
-    cells: list[int]
-    times: list[int]
-    in_order: bool
-
-
 class TiledWindows:
     """See EntityReader."""
 
     def __init__(self, layout: EntityLayout, windows: Windows) -> None:
-        self._width = layout.width
+        self._width, self._row_bytes = layout.width, 8 * layout.width
+        self._first = FirstWindows(layout, windows)
         self._resolutions = tuple(
             _Resolution(layout, tiles, [(f, w) for f, w in windows if w.resolution == tiles.resolution])
             for tiles in layout.tiles
         )
-        self._no_tiles = [0] * (2 * len(layout.tiles))
+        self._no_tiles = numbers([0] * (2 * len(layout.tiles)))
 
     def read(self, held: Held, time: int, seq: int, out: dict[str, float]) -> bool:
-        """See EntityReader.read."""
+        """See EntityReader."""
         width = self._width
         cells = numbers_of(held.fresh)
+        if not held.tiles and len(held.fresh) == self._row_bytes and cells[0] == time and cells[1] == seq:
+            self._first.fill(cells, out)
+            return True
         if cells and cells[1 - width] > seq:
             cells = [cell for row in rows_of(held.fresh, width) if row[1] <= seq for cell in row]
         if not cells or cells[1 - width] != seq:
             return False
         times = cells[::width]
-        fresh = _Fresh(cells, times, len(times) == 1 or times == sorted(times))
-        tiles, at = numbers_of(held.tiles) if held.tiles else self._no_tiles, 0
+        in_order = times == sorted(times)
+        # What lies outside the windows costs nothing: of a busy key's tiles it is most.
+        tiles, at = memoryview(held.tiles or self._no_tiles).cast("q"), 0
         for resolution in self._resolutions:
-            at = resolution.read(tiles, at, fresh, time, out)
+            rows = cells if in_order else _in_order(cells, width, time, resolution.size)
+            at = resolution.read(tiles, at, rows, time, out)
         return True
 
 
@@ -95,45 +92,43 @@ class _Resolution:
     them: so many tiles, the tiles; so many numbers, the groups of codes."""
 
     def __init__(self, layout: EntityLayout, tiles: Tiles, windows: Windows) -> None:
-        self._size, self._wide, self._width = tiles.resolution, tiles.width, layout.width
+        self.size = tiles.resolution
         lengths = sorted({w.length for _, w in windows})
-        self._spans = tuple(_span(layout, tiles, [(f, w) for f, w in windows if w.length == n]) for n in lengths)
+        spans = tuple(_span(layout, tiles, [(f, w) for f, w in windows if w.length == n]) for n in lengths)
+        self._plan = tiles.resolution, tiles.width, layout.width, spans
 
-    def read(self, tiles: list[int], at: int, fresh: _Fresh, time: int, out: dict[str, float]) -> int:
-        """Returns where the next resolution's tiles begin."""
-        size, wide, width = self._size, self._wide, self._width
+    def read(self, tiles: memoryview, at: int, cells: list[int], time: int, out: dict[str, float]) -> int:
+        """Returns where the next resolution's tiles begin. `cells`: fresh rows, of which those that a window may see
+        end with the event's own."""
+        size, wide, width, spans = self._plan
+        now = time // size * size
         begin = at + 1
         after = begin + tiles[at] * wide
         end = after + 1 + tiles[after]
-        now = time // size * size
         folded = tiles[begin:after:wide]
         last = begin + bisect_right(folded, now) * wide
+        times = cells[::width]
+        rows = len(times)
         sought: list[tuple[str, int, int, set[int]]] = []
-        cells, times, start = fresh.cells, fresh.times, 0
-        for span in self._spans:
-            since = now - span.length
-            if fresh.in_order:
-                start = bisect_left(times, since + size)
-            else:
-                cells = _kept(fresh.cells, width, since + size, now + size)
-                times = cells[::width]
-            rows = len(times)
+        for length, counted, counts, values, distinct, since_last in spans:
+            since = now - length
+            start = bisect_left(times, since + size)
             first = begin + bisect_right(folded, since) * wide
-            count = sum(tiles[first + 1 : last : wide]) + rows - start if span.counted else 0
-            for name, alone in span.counts:
+            count = sum(tiles[first + 1 : last : wide].tolist()) + rows - start if counted else 0
+            for name, alone in counts:
                 out[name] = float(count - alone)
-            for name, place, column, alone, answer in span.values:
-                values = cells[start * width + place : (rows - alone) * width : width]
-                out[name] = answer(tiles[first + column : last : wide], values, count - alone)
-            for name, place, alone in span.distinct:
+            for name, place, column, alone, answer in values:
+                fresh = cells[start * width + place : (rows - alone) * width : width]
+                out[name] = answer(tiles[first + column : last : wide].tolist(), fresh, count - alone)
+            for name, place, alone in distinct:
                 codes = set(cells[start * width + place : (rows - alone) * width : width])
                 codes.discard(ABSENT)
                 sought.append((name, place - 2, since, codes))
-            for name in span.since:
-                earlier = tiles[first:last:wide][-1:] + [t // size * size for t in times[start : rows - 1]]
+            for name in since_last:
+                earlier = tiles[first:last:wide].tolist()[-1:] + [t // size * size for t in times[start : rows - 1]]
                 out[name] = (now - max(earlier)) / SECOND if earlier else NAN
         if sought:
-            _add_folded(tiles, after + 1, end, now, sought)
+            _add_folded(tiles[after + 1 : end].tolist(), now, sought)
             for name, _, _, codes in sought:
                 out[name] = float(min(len(codes), MOST_DISTINCT))
         return end
@@ -166,19 +161,19 @@ def _column(tiles: Tiles, aggregate: Aggregate, value: int) -> int:
     return 2 + tiles.sums.index(value)
 
 
-def _kept(cells: list[int], width: int, earliest: int, until: int) -> list[int]:
-    """The rows with `earliest <= time < until`."""
-    rows = zip(*[iter(cells)] * width, strict=True)
-    return [cell for row in rows if earliest <= row[0] < until for cell in row]
+def _in_order(cells: list[int], width: int, time: int, size: int) -> list[int]:
+    """The rows of tiles up to the event's in order of time, but the event's own as the last: it is in every window."""
+    *others, own = zip(*[iter(cells)] * width, strict=True)
+    return [cell for row in (*sorted(row for row in others if row[0] // size <= time // size), own) for cell in row]
 
 
-def _add_folded(
-    tiles: list[int], at: int, end: int, now: int, sought: Sequence[tuple[str, int, int, set[int]]]
-) -> None:
-    """Add the codes between `at` and `end` to the sets of those who look for them."""
-    while at < end and tiles[at] <= now:
-        time, value, first = tiles[at], tiles[at + 1], at + 3
-        at = first + tiles[at + 2]
+def _add_folded(groups: list[int], now: int, sought: Sequence[tuple[str, int, int, set[int]]]) -> None:
+    """Add distinct codes of tiles to the sets of those who look for them. A group: its tile's time, the position of the
+    value, how many codes, and these."""
+    at, end = 0, len(groups)
+    while at < end and groups[at] <= now:
+        time, value, first = groups[at], groups[at + 1], at + 3
+        at = first + groups[at + 2]
         for _, wanted, since, codes in sought:
             if wanted == value and since < time and len(codes) < MOST_DISTINCT:
-                codes.update(tiles[first:at])
+                codes.update(groups[first:at])
