@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from fradect.errors import InvalidInput
 from fradect.jobs import MOST_ITEM_BYTES, MOST_ITEMS
+from fradect.modules import MODULES
 from serving.problems import Malformed, TooLarge, TooSlow, UnsupportedMedia
 from serving.strict_json import read
 from serving.typed import typed
@@ -33,7 +34,7 @@ class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     items: Annotated[tuple[Item, ...], Meta(min_length=1, max_length=MOST_ITEMS)] | None = None
     upload_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    module: Annotated[str, Meta(max_length=64)] = "ecommerce"
+    module: Annotated[str, Meta(max_length=64, extra_json_schema={"enum": sorted(MODULES)})] = "ecommerce"
     options: BatchOptions = BatchOptions()
 
 

@@ -7,7 +7,7 @@ import msgspec
 from fradect import __doc__ as about
 from fradect.answer import Answer
 from serving.decisions import DecisionOut, OutcomeRequest, StandingOut
-from serving.openapi_batch import BATCH_TYPES, LATER, batch_paths
+from serving.openapi_batch import BATCH_TYPES, EITHER, LATER, batch_paths
 from serving.openapi_customers import CUSTOMER_TYPES, customer_paths
 from serving.openapi_decisions import LIST_TYPES, list_decisions
 from serving.openapi_parts import BODY_PROBLEMS, answers, json_of, plain_text, reading
@@ -72,6 +72,7 @@ def document() -> bytes:
     _, schemas = msgspec.json.schema_components(
         (*types, *WEBHOOK_TYPES, *BATCH_TYPES, *LIST_TYPES, *CUSTOMER_TYPES), ref_template="#/components/schemas/{name}"
     )
+    schemas["BatchRequest"]["oneOf"] = EITHER
     title = (about or "").partition(":")[0]
     told = whole(
         {

@@ -5,11 +5,12 @@ from typing import Any
 from fradect.types import Action
 from serving.decision_list import MOST, OUTCOMES, USUAL, DecisionsOut
 from serving.openapi_parts import answers
+from serving.schemas import PRINTED, TIME
 
 LIST_TYPES = (DecisionsOut,)
 
-_TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
-_TIME = {"type": "string", "format": "date-time"}
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 256, **PRINTED}
+_TIME = {"type": "string", **TIME}
 _SCORE = {"type": "integer", "minimum": 0, "maximum": 1000}
 _FILTERS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("module", _TEXT, "Only of this kind of risk"),

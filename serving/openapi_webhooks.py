@@ -121,7 +121,7 @@ def _test() -> dict[str, Any]:
 def _deliveries() -> dict[str, Any]:
     state = {"type": "string", "enum": ["waiting", "delivered", "dead"]}
     limit = {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
-    asked = {"state": state, "limit": limit, "before": {"type": "string"}}
+    asked = {"state": state, "limit": limit, "before": {"type": "string", "pattern": "^dlv_[0-9a-f]{13,40}$"}}
     return {
         "operationId": "listWebhookDeliveries",
         "summary": "Deliveries of a webhook, the newest first: `state=dead` are those that no try is left of.",

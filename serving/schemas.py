@@ -7,12 +7,21 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-Number = Annotated[Any, Meta(extra_json_schema={"type": "number"})]  # int or Decimal, told apart by hand
-Id = Annotated[str, Meta(min_length=1, max_length=256)]
-EventId = Annotated[str, Meta(min_length=1, max_length=128)]
-Text = Annotated[str, Meta(max_length=1024)]
-Code = Annotated[str, Meta(min_length=2, max_length=3)]
-Time = Annotated[str, Meta(max_length=40, extra_json_schema={"format": "date-time"})]
+# Told to callers, and judged where the value is used: what is wrong with it is said better there.
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f"
+PRINTED = {"pattern": f"^[^{_CONTROLS}]*$"}
+NOT_BLANK = {"pattern": rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$"}
+_DAY, _HOUR = "(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+TIME = {"format": "date-time", "pattern": f"^{_DAY}[Tt ]{_HOUR}([Zz]|[+-][0-9]{{2}}:[0-9]{{2}})$"}
+
+Number = Annotated[Any, Meta(extra_json_schema={"type": "number", "minimum": 0})]  # int or Decimal, told apart by hand
+Id = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=PRINTED)]
+OneId = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=NOT_BLANK)]
+EventId = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema=NOT_BLANK)]
+Text = Annotated[str, Meta(max_length=1024, extra_json_schema=PRINTED)]
+Currency = Annotated[str, Meta(min_length=2, max_length=3, extra_json_schema={"pattern": "^[A-Za-z]{3}$"})]
+Country = Annotated[str, Meta(min_length=2, max_length=3, extra_json_schema={"pattern": "^[A-Za-z]{2}$"})]
+Time = Annotated[str, Meta(max_length=40, extra_json_schema=TIME)]
 
 
 class Device(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -20,7 +29,7 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
     id: Id | None = None
     ip: Text | None = None
-    ip_country: Code | None = None
+    ip_country: Country | None = None
     browser: Text | None = None
 
 
@@ -28,13 +37,13 @@ class Card(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """How it is paid: a token, never a number."""
 
     token: Id | None = None
-    country: Code | None = None
+    country: Country | None = None
 
 
 class Address(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Where the goods go. The text is stored encrypted."""
 
-    country: Code | None = None
+    country: Country | None = None
     text: Text | None = None
 
 
@@ -52,8 +61,8 @@ class Transaction(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
     transaction_id: EventId
     amount: Number
-    currency: Code
-    customer_id: Id
+    currency: Currency
+    customer_id: OneId
     merchant_id: Id | None = None
     event_time: Time | None = None
     payment_method: Text | None = None

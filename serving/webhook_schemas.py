@@ -6,12 +6,24 @@ import msgspec
 from msgspec import Meta
 
 from fradect.outcomes import Outcome
-from serving.schemas import Time
+from serving.schemas import PRINTED, Time
 
 _DAY, _WEEK = 86_400, 604_800
 
-Url = Annotated[str, Meta(min_length=1, max_length=2048, extra_json_schema={"format": "uri"})]
-Secret = Annotated[str, Meta(max_length=128, description="whsec_ and base64 of 24 to 64 bytes")]
+Url = Annotated[
+    str,
+    Meta(min_length=1, max_length=2048, extra_json_schema={"format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"}),
+]
+_B = "[A-Za-z0-9+/]"
+_BASE64 = f"({_B}{{4}}){{8,20}}({_B}{{4}}|{_B}{{3}}=|{_B}{{2}}==)?|({_B}{{4}}){{21}}{_B}{{2}}=="
+Secret = Annotated[
+    str,
+    Meta(
+        max_length=128,
+        description="whsec_ and base64 of 24 to 64 bytes",
+        extra_json_schema={"pattern": f"^whsec_({_BASE64})$"},
+    ),
+]
 EventName = Literal["risk.decision.created", "risk.decision.updated"]
 
 
@@ -21,7 +33,7 @@ class WebhookRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: Url
     events: Annotated[tuple[EventName, ...], Meta(min_length=1, max_length=8)]
     secret: Secret | None = None
-    description: Annotated[str, Meta(max_length=256)] = ""
+    description: Annotated[str, Meta(max_length=256, extra_json_schema=PRINTED)] = ""
 
 
 class RotateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
