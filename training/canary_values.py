@@ -103,18 +103,18 @@ def rate_excess(bad: Flags, in_canary: Flags, share: float, more: float) -> Valu
     """The canary's rate less (1 + more) times the champion's, from the two arms. None where one arm is empty."""
     if not 0 < share < 1:
         return None
-    weight = np.asarray(np.where(in_canary, 1 / share, -(1 + more) / (1 - share)), np.float64)
-    return Values(np.where(bad, weight, 0.0), (1 + more) / (1 - share), 1 / share)
+    weight = np.where(in_canary, 1 / share, -(1 + more) / (1 - share))
+    return Values(np.where(bad, weight, 0.0).astype(np.float64), (1 + more) / (1 - share), 1 / share)
 
 
 def paired_excess(ours: Flags, theirs: Flags, more: float) -> Values:
     """The same from pairs: how much oftener ours than (1 + more) times theirs."""
-    return Values(ours.astype(np.float64) - (1 + more) * theirs, 1 + more, 1.0)
+    return Values(ours.astype(np.float64) - (1 + more) * theirs.astype(np.float64), 1 + more, 1.0)
 
 
 def paired_lack(ours: Flags, theirs: Flags, fewer: float) -> Values:
     """How much seldomer ours than (1 - fewer) times theirs."""
-    return Values((1 - fewer) * theirs - ours.astype(np.float64), 1.0, 1 - fewer)
+    return Values((1 - fewer) * theirs.astype(np.float64) - ours.astype(np.float64), 1.0, 1 - fewer)
 
 
 def score_excess(ours: Ints, theirs: Ints, shift: float) -> Values:

@@ -1,15 +1,22 @@
-"""The training deployment on a real local Prefect server, triggered over its REST interface."""
+"""Deployments on a real local Prefect server, triggered over its REST interface."""
 
+import shutil
 import socket
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from flows.server import serve_deployments, start_server
+from serving.launch import start
+from tests.factories_decision import body
 from tests.factories_pickles import pickles_under
+from tests.serving.conftest import promote, settings_of
 
 PATIENCE = 240.0
 
@@ -24,37 +31,69 @@ def _wait(what: str, found: Any, until: float = PATIENCE) -> Any:
     raise AssertionError(f"waited {until:.0f} s for {what}")
 
 
-@pytest.mark.timeout(400)
-def test_the_training_deployment_runs_when_rest_asks_for_it(filled_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    server = start_server(filled_home, port)
-    flows = serve_deployments(filled_home, port)
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Deployed:
+    """A Prefect server, and the process that runs what it is asked for, over a home."""
+
+    home: Path
+    api: httpx.Client
+
+    def ran(self, name: str, parameters: dict[str, Any]) -> Any:
+        """The state in which a run of the deployment ended."""
+        deployment = _wait("the deployment", lambda: _found(self.api, f"/deployments/name/{name}"))
+        asked = {"parameters": parameters, "idempotency_key": name}
+        answer = self.api.post(f"/deployments/{deployment['id']}/create_flow_run", json=asked)
+        answer.raise_for_status()
+        return _wait("the run to end", lambda: _ended(self.api, answer.json()["id"]))
+
+
+@pytest.fixture(scope="module")
+def deployed(made_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    home, port = tmp_path_factory.mktemp("deployed") / "home", _free_port()
+    shutil.copytree(made_home, home)
+    server = start_server(home, port)
+    flows = serve_deployments(home, port)
     api = httpx.Client(base_url=f"http://127.0.0.1:{port}/api", timeout=30, trust_env=False)
+    yield Deployed(home, api)
+    api.close()
+    for process in (flows, server):
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.mark.timeout(400)
+def test_the_training_deployment_runs_when_rest_asks_for_it(deployed: Deployed) -> None:
+    deployment = _wait("the deployment", lambda: _found(deployed.api, "/deployments/name/training/weekly"))
+    assert _wait("a scheduled run to appear", lambda: _scheduled(deployed.api, deployment["id"])) > 0
+    state = deployed.ran("training/weekly", {"module": "ecommerce", "tenant": "demo", "trials": 1, "seed": 3})
+    assert state["type"] == "COMPLETED", state
+    assert list((deployed.home / "releases" / "champions" / "ecommerce").glob("demo*"))
+    assert (deployed.home / "prefect" / "prefect.db").exists()
+    assert pickles_under(deployed.home) == [], "results and states are JSON"
+
+
+@pytest.mark.timeout(300)
+def test_the_batch_deployment_has_a_file_decided_by_the_service(deployed: Deployed) -> None:
+    home, rows = deployed.home, 700
+    promote(home, tenant="shop")
+    running = start(settings_of(home, port=_free_port(), budget_ms=3_000), home / "service.log")
+    source, result = home / "purchases.ndjson", home / "out" / "decided.ndjson"
+    source.write_bytes(b"".join(msgspec.json.encode(body(f"tx{n}")) + b"\n" for n in range(rows)))
+    asked = {"source": str(source), "result": str(result), "tenant": "shop", "url": running.url}
     try:
-        deployment = _wait("the deployment", lambda: _found(api, "/deployments/name/training/weekly"))
-        scheduled = _wait("a scheduled run to appear", lambda: _scheduled(api, deployment["id"]))
-        assert scheduled > 0
-        asked = api.post(
-            f"/deployments/{deployment['id']}/create_flow_run",
-            json={
-                "parameters": {"module": "ecommerce", "tenant": "demo", "trials": 1, "seed": 3},
-                "idempotency_key": "one",
-            },
-        )
-        asked.raise_for_status()
-        run = asked.json()["id"]
-        state = _wait("the run to end", lambda: _ended(api, run))
-        assert state["type"] == "COMPLETED", state
-        assert list((filled_home / "releases" / "champions" / "ecommerce").iterdir())
+        state = deployed.ran("batch-scoring/batch-scoring", asked)
     finally:
-        api.close()
-        for process in (flows, server):
-            process.terminate()
-            process.wait(60)
-    assert (filled_home / "prefect" / "prefect.db").exists()
-    assert pickles_under(filled_home) == [], "results and states are JSON"
+        running.stop()
+    assert state["type"] == "COMPLETED", state
+    decided = [msgspec.json.decode(line) for line in result.read_bytes().splitlines()]
+    assert [(row["row"], row["transaction_id"]) for row in decided] == [(n + 1, f"tx{n}") for n in range(rows)]
+    assert all(row["answer"]["decision"] for row in decided)
 
 
 def _found(api: httpx.Client, path: str) -> Any:
