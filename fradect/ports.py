@@ -9,6 +9,7 @@ import msgspec
 from fradect.errors import FradectError
 from fradect.features.held import Seen
 from fradect.features.live import Snapshot, View
+from fradect.pairs import Pair, PairColumns
 from fradect.release import Release
 from fradect.rollout import Rollout
 from fradect.types import Decision, Event, Value
@@ -240,6 +241,18 @@ class Measurement:
     labels: Mapping[str, str]
     value: float
     measured_at: int
+
+
+class Pairs(Protocol):
+    """What two releases said of the same events, for whoever judges the one that is tried."""
+
+    def record(self, made: Sequence[Pair]) -> None:
+        """Keep them, all or none: Unavailable then."""
+        ...
+
+    def of(self, tenant_id: str, module: str, challenger: str, champion: str) -> PairColumns:
+        """All of a challenger beside this champion, in the order in which they were decided."""
+        ...
 
 
 class Measurements(Protocol):
