@@ -12,8 +12,7 @@ import msgspec
 from fradect.answer import encode
 from fradect.breaker import Breaker
 from fradect.errors import Conflict, InvalidInput, Unavailable, Uncertain
-from fradect.features.contract import Contract, Kind
-from fradect.features.live import NO_LONGER, OTHER_LAYOUT, TOO_LATE, Snapshot
+from fradect.features.live import Snapshot
 from fradect.grouping import Grouped
 from fradect.judgement import FACTORS, Judgement, Loaded, judge
 from fradect.lists import NOTHING_LISTED
@@ -30,14 +29,12 @@ from fradect.ports import (
     Signals,
     Stored,
 )
+from fradect.sight import BATCH_FEATURES, LISTS, NOTHING_READ, seen
 from fradect.turns import OwnThread, Turns
 from fradect.types import Decision, Event, Value, Vector
 
-LIVE_STATE, BATCH_FEATURES, LISTS = "live_state", "batch_features", "lists"
 FEATURES_SHARE = 0.5  # of the budget; the rest is for the judgement and, above all, the ledger
 FACTORS_SHARE = 0.25  # of the budget: where less is left, the ledger needs it more than the reasons do
-
-NOTHING_READ = Snapshot({}, {})
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -92,11 +89,25 @@ class Source:
     new_id: Callable[[], str]
 
 
+class Made(msgspec.Struct, frozen=True):
+    """What a decision was made of, for whoever looks at it again afterwards. `signals` is None where the lists did not
+    answer, `snapshot` where the feature store did not."""
+
+    event: Event
+    arrival: Arrival | None
+    snapshot: Snapshot | None
+    signals: Mapping[str, Value] | None
+    vector: Vector
+    gone: tuple[str, ...]
+    judgement: Judgement
+
+
 class Decided(msgspec.Struct, frozen=True):
-    """An answer, and whether it was made now or is the one stored for an earlier request."""
+    """An answer. `decision` and what it was made of are None where it is the one stored for an earlier request."""
 
     answer: bytes
     decision: Decision | None
+    made: Made | None = None
 
 
 class Budget:
@@ -119,16 +130,6 @@ class Budget:
 
     def total_us(self) -> int:
         return int((time.monotonic() - self._start) * 1e6)
-
-
-class _Made(msgspec.Struct, frozen=True):
-    """What the steps before the ledger brought together."""
-
-    event: Event
-    seq: int | None
-    vector: Vector
-    signals: Mapping[str, Value]
-    judgement: Judgement
 
 
 class Decider:
@@ -162,7 +163,7 @@ class Decider:
             hurried = budget.left() < FACTORS_SHARE * self._seconds
             made = _judged(request, release, arrival, snapshot, self._signals(event), hurried=hurried)
             budget.lap("judgement")
-            return await self._write(self._record(request, release, made, budget), request, budget)
+            return await self._write(self._record(request, release, made, budget), request, made, budget)
         except (DifferentBody, Uncertain, asyncio.CancelledError):  # the arrival may be that of a decision which stands
             raise
         except TimeoutError as error:  # it may have been written all the same, so the arrival stays for now
@@ -204,17 +205,18 @@ class Decider:
             log.warning("%s did not answer", LISTS, exc_info=True)
             return None
 
-    async def _write(self, record: Record, request: Request, budget: Budget) -> Decided:
+    async def _write(self, record: Record, request: Request, made: Made, budget: Budget) -> Decided:
         stored = await self._writing.call(budget.left(), record)
+        answer = _same(stored, request).answer
         won = stored.decision_id == record.decision.decision_id
-        return Decided(_same(stored, request).answer, record.decision if won else None)
+        return Decided(answer, record.decision, made) if won else Decided(answer, None)
 
     async def _withdraw(self, event: Event) -> None:
         """As good as can be: what stays behind is found by reconciliation."""
         state, thread = self._ports.state, self._ports.state_thread
         await _optional(self._ports.state_breaker, 1.0, lambda s: thread.call(s, state.withdraw, event))
 
-    def _record(self, request: Request, release: Loaded, made: _Made, budget: Budget) -> Record:
+    def _record(self, request: Request, release: Loaded, made: Made, budget: Budget) -> Record:
         event, judgement = made.event, made.judgement
         decision = Decision(
             decision_id=self._source.new_id(),
@@ -228,12 +230,12 @@ class Decider:
             factors=judgement.factors,
             release_id=release.id,
             vector=made.vector,
-            seq=made.seq,
+            seq=None if made.arrival is None else made.arrival.seq,
             decided_at=self._source.now(),
             degraded=judgement.degraded,
             could_not_run=judgement.could_not_run,
             timings_us={**budget.spent_us, "total": budget.total_us()},
-            signals=made.signals,
+            signals=made.signals or {},
         )
         options = {"include_factors": request.explain}
         subject, key = release.module.subject, request.idempotency_key
@@ -248,29 +250,15 @@ def _judged(  # noqa: PLR0913  what the steps before it found
     signals: Mapping[str, Value] | None,
     *,
     hurried: bool,
-) -> _Made:
+) -> Made:
     event = request.event
     if arrival is not None and arrival.event_time != event.event_time:
         event = msgspec.structs.replace(event, event_time=arrival.event_time)
-    view = None if arrival is None else arrival.view
-    seen = release.reader.vector(event, view, snapshot or _absent(release.contract), f"{LIVE_STATE} did not answer")
-    blind = arrival is None or not _LOST.isdisjoint(seen.missing.values())
-    gone = (*((LIVE_STATE,) if blind else ()), *((BATCH_FEATURES,) if snapshot is None else ()))
-    if signals is None and release.rules.reads_signals:
-        gone = (*gone, LISTS)
+    vector, gone = seen(release, event, arrival, snapshot, signals)
     if request.explain and hurried:
         gone = (*gone, FACTORS)
-    known = signals or {}
-    judgement = judge(release, event, seen, gone, explain=request.explain, signals=known)
-    return _Made(event, None if arrival is None else arrival.seq, seen, known, judgement)
-
-
-_LOST = frozenset({TOO_LATE, NO_LONGER, OTHER_LAYOUT})
-"""Why windows are missing although the live state answered: nobody gets past velocity by coming late."""
-
-
-def _absent(contract: Contract) -> Snapshot:
-    return Snapshot({}, {f.name: f"{BATCH_FEATURES} did not answer" for f in contract.of_kind(Kind.BATCH)})
+    judgement = judge(release, event, vector, gone, explain=request.explain, signals=signals or {})
+    return Made(event, arrival, snapshot, signals, vector, gone, judgement)
 
 
 def _same(stored: Stored, request: Request) -> Stored:

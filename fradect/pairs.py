@@ -14,8 +14,8 @@ UNKNOWN = -1
 
 
 class Said(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One release's part. `failed`: why it gave nothing. `took_us`: the whole request's of the one that decided, the
-    judgement's alone of the other."""
+    """One release's part. `failed`: why it gave nothing. `took_us`: the judgement's, with factors where it decided and
+    they were asked for."""
 
     action: Action | None = None
     score: int | None = None
@@ -28,7 +28,8 @@ class Pair(msgspec.Struct, frozen=True):
     """One event, while `challenger` was tried on `share` (hundredths of a percent) of the subjects.
 
     `decision_id` is None where the request failed. `subject`: a keyed hash of who is drawn, the same for the same one.
-    `amount` is in minor units of the base currency, `decided_at` in microseconds since the epoch.
+    `amount` is in minor units of the base currency, `decided_at` in microseconds since the epoch, `request_us` what the
+    whole request took.
     """
 
     tenant_id: str
@@ -41,6 +42,7 @@ class Pair(msgspec.Struct, frozen=True):
     subject: int
     amount: int
     by_challenger: bool
+    request_us: int
     theirs: Said
     ours: Said
 
@@ -57,6 +59,7 @@ class PairColumns(msgspec.Struct, frozen=True):
     subject: Ints
     amount: Ints
     by_challenger: Flags
+    request_us: Ints
     theirs_action: Ints
     theirs_score: Ints
     theirs_degraded: Flags

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field, replace
 
 import msgspec
 
-from fradect.decide import BATCH_FEATURES, LIVE_STATE
 from fradect.features.contract import Contract, Kind
 from fradect.features.logged import Logged
 from fradect.features.past_snapshots import NOBODY
 from fradect.features.replay import same
+from fradect.sight import BATCH_FEATURES, LIVE_STATE
 
 EXAMPLES = 20
 _UNSAID = frozenset({"no value", NOBODY})

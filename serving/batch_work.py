@@ -124,7 +124,7 @@ class Deciding:
                 raise row.problem
             deciding = self._wired.champions.deciding(job.module, job.tenant_id)
             asked = self._request(job, row, deciding.champion)
-            decided = await self._wired.decider.decide(asked, deciding.of(asked.event))
+            decided = await self._wired.beside.decide(self._wired.decider, deciding, asked)
         except Unavailable as error:
             return error
         except FradectError as error:

@@ -52,9 +52,13 @@ class Deciding:
         """For this event: the same for all events of one subject, as long as the share does not grow over it."""
         if self.challenger is None or not self.rollout.share:
             return self.champion
+        chosen = is_chosen(self.rollout, event.tenant_id, self.subject(event), self.part)
+        return self.challenger if chosen else self.champion
+
+    def subject(self, event: Event) -> str:
+        """Who is drawn: the customer, or the event where it names none."""
         subject = event.fields.get(self.champion.release.module.entities["customer"])
-        named = event.event_id if subject is None else str(subject)
-        return self.challenger if is_chosen(self.rollout, event.tenant_id, named, self.part) else self.champion
+        return event.event_id if subject is None else str(subject)
 
 
 class Champions:

@@ -52,6 +52,12 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._requests = self._counter("fradect_requests_total", "Decisions made.", "module", "decision")
         self._repeated = self._counter("fradect_requests_repeated_total", "Answers given again.", "module")
+        self._pairs = self._counter(
+            "fradect_pairs_total",
+            "Events that champion and challenger both judged, by how they compare.",
+            "module",
+            "result",
+        )
         self._errors = self._counter("fradect_request_errors_total", "Requests refused or failed.", "type")
         self._predictions = self._counter(
             "fradect_model_predictions_total", "Models asked, and whether they answered.", "model", "outcome"
@@ -113,6 +119,10 @@ class Metrics:
         self._features[()].observe(decision.timings_us.get("features", 0) / 1e6)
         for what in decision.degraded:
             self._degraded[module, what].inc()
+
+    def laid_beside(self, module: str, result: str) -> None:
+        """What became of a pair of a champion's and a challenger's decision."""
+        self._pairs[module, result].inc()
 
     def decided_in_batch(self, decision: Decision | None, module: str) -> None:
         """As `decided`, of a row that nobody waited for."""

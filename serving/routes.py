@@ -16,6 +16,7 @@ from fradect.ports import Vault
 from serving.admission import Admission
 from serving.auth import Guard, caller_of
 from serving.batch_routes import Batch
+from serving.beside import Beside
 from serving.body import read_body
 from serving.champions import Champions
 from serving.customers import Customers
@@ -47,6 +48,7 @@ class Wired:
     """Everything the routes need, built by serving/wiring.py."""
 
     decider: decide.Decider
+    beside: Beside
     champions: Champions
     guard: Guard
     vault: Vault
@@ -95,11 +97,11 @@ class Routes:
         ranges = wired.ip_tables.of(module, tenant_id)
         currency = deciding.champion.release.policy.base_currency
         asked = READERS[module](body, received, wired.vault, currency, ranges)
-        champion = deciding.of(asked.event)
         if key is None:
-            return await wired.decider.decide(asked, champion)
+            return await wired.beside.decide(wired.decider, deciding, asked)
         with self._running.held(tenant_id, key):
-            return await wired.decider.decide(msgspec.structs.replace(asked, idempotency_key=key), champion)
+            asked = msgspec.structs.replace(asked, idempotency_key=key)
+            return await wired.beside.decide(wired.decider, deciding, asked)
 
     async def _later(self, module: str, received: Received, raw: bytes, key: str | None) -> Response:
         """Whatever is wrong with it is told at once; the decision is not."""

@@ -16,6 +16,7 @@ from fradect.adapters.ledger_sql import SqlLedger
 from fradect.adapters.lists_sql import SqlLists
 from fradect.adapters.online_snapshots import OnlineSnapshots
 from fradect.adapters.outcome_feed import OutcomeFeed
+from fradect.adapters.pairs_sql import SqlPairs
 from fradect.adapters.places import Places
 from fradect.adapters.releases_folder import ReleasesFolder
 from fradect.adapters.shared_sql import SqlMeasurements, open_shared
@@ -23,16 +24,18 @@ from fradect.adapters.state_upkeep import StoredEvents, Upkeep
 from fradect.adapters.states import is_embedded, open_state
 from fradect.adapters.tokens import JwtTokens
 from fradect.breaker import Breaker
-from fradect.decide import BATCH_FEATURES, FEATURES_SHARE, LIVE_STATE, Decider, Ports, Source
+from fradect.decide import FEATURES_SHARE, Decider, Ports, Source
 from fradect.errors import FradectError, Unavailable
 from fradect.judgement import Loaded
 from fradect.ports import BatchFeatures
 from fradect.settings import Settings
+from fradect.sight import BATCH_FEATURES, LIVE_STATE
 from fradect.turns import OwnThread
 from serving.admission import Admission
 from serving.auth import Guard
 from serving.batch import NoBatch
 from serving.batch_runner import Loop
+from serving.beside import Beside
 from serving.champions import Champions, Checks
 from serving.decisions import Past
 from serving.drawn import drawn_hex
@@ -117,6 +120,8 @@ class Service:
         self._customers = CustomerParts(settings, databases, self._state, self._champions.all, now_micros)
         self._webhooks = WebhookParts(settings, self._ledger.engine, self._customers.vault, self._metrics)
         self._closers += [self._customers.close, self._webhooks.close]
+        self._beside = Beside(SqlPairs(shared), self._part_of, now_micros, self._metrics.laid_beside)
+        self._closers.append(self._beside.close)
         self._batch = BatchParts(settings, shared, self._customers.vault, self._metrics, now_micros)
         self._housekeeping = Housekeeping(self._chores())
         self._sharing = Housekeeping([Chore("sharing rate limits", 1, self._limits.share)])
@@ -148,6 +153,7 @@ class Service:
         )
         return Wired(
             decider=Decider(ports, self._budget_ms, source),
+            beside=self._beside,
             champions=self._champions,
             guard=Guard(self._keys, self._tokens, self._limits),
             vault=self._customers.vault,
@@ -227,9 +233,6 @@ class Service:
             self._behind = f"the shared store: {error}"
             if self._behind != said:
                 log.warning(self._behind)
-
-    def _is_confirmed(self) -> bool:
-        return self._worker.is_first and not self._behind
 
     def _follow(self) -> None:
         if self._champions.refresh():

@@ -42,7 +42,8 @@ class SqlPairs:
         with reading(self._engine, "pairs could not be read") as connection:
             rows = connection.execute(wanted.order_by(table.decided_at, table.id)).all()
         columns = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
-        return PairColumns(**{name: _typed(name, column) for name, column in zip(_COLUMNS, columns, strict=True)})
+        typed: dict[str, Any] = {name: _typed(name, held) for name, held in zip(_COLUMNS, columns, strict=True)}
+        return PairColumns(**typed)
 
     def forget(self, before: int) -> int:
         """Drop those decided before a time; how many."""
@@ -62,6 +63,7 @@ def _row(pair: Pair) -> dict[str, Any]:
         "subject": pair.subject,
         "amount": pair.amount,
         "by_challenger": pair.by_challenger,
+        "request_us": pair.request_us,
         **_half("theirs", pair.theirs),
         **_half("ours", pair.ours),
     }

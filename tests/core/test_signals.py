@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from fradect.decide import LISTS, Champion, Decider, Ports, Request, Source
+from fradect.decide import Champion, Decider, Ports, Request, Source
 from fradect.errors import Unavailable
 from fradect.judgement import judge
 from fradect.lists import NOTHING_LISTED, Entry, ListName, Lists
 from fradect.ports import Signals
+from fradect.sight import LISTS
 from fradect.turns import OwnThread
 from fradect.types import Action, Decision, Event, Value
 from tests.factories_decision import NOON, MemoryBatch, MemoryLedger, MemoryState, purchase, toy_loaded

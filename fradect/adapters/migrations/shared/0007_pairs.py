@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("subject", sa.BigInteger, nullable=False),
         sa.Column("amount", sa.BigInteger, nullable=False),
         sa.Column("by_challenger", sa.Boolean, nullable=False),
+        sa.Column("request_us", sa.BigInteger, nullable=False),
         sa.Column("theirs_action", sa.SmallInteger),
         sa.Column("theirs_score", sa.SmallInteger),
         sa.Column("theirs_degraded", sa.Text, nullable=False),
