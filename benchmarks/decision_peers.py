@@ -24,22 +24,23 @@ from fradect.settings import Settings
 from serving import launch
 
 FRADECT, PEERS = ("embedded", "production"), ("glue", "decent", "mlflow", "floor")
-FACTORS = "+factors"
-"""Ends the name of a contender that is asked for factors: the same server as without."""
+FACTORS, SHADOW = "+factors", "+shadow"
+"""End the name of a contender that is asked for factors, or has a challenger in the shadow: the same server as
+without."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A server and the requests it is sent. `key_file`: where the API key lies that it wants, once it runs."""
+    """A server and the requests it is sent. `home`: a FRADECT's, where the API key lies that it wants, once it runs."""
 
     name: str
     program: Program
     path: str
     bodies: Sequence[bytes]
-    key_file: Path | None = None
+    home: Path | None = None
 
     def wire(self, bodies: Sequence[bytes]) -> Wire:
-        headers = {} if self.key_file is None else {"X-API-Key": self.key_file.read_text().strip()}
+        headers = {} if self.home is None else {"X-API-Key": (self.home / "keys" / "api-key").read_text().strip()}
         return Wire("127.0.0.1", self.program.port, templates(self.path, headers, bodies), MARK.encode())
 
 
@@ -95,7 +96,7 @@ def _fradect(name: str, ground: Ground, stores: Stores) -> Contender:
     )
     program = Program(launch.command(settings), launch.environment(settings), port)
     asked = bodies(ground, factors=False)
-    return Contender(name, program, f"/api/v1/{MODULE.name}/score", asked, home / "keys" / "api-key")
+    return Contender(name, program, f"/api/v1/{MODULE.name}/score", asked, home)
 
 
 def _sqlalchemy(dsn: str) -> str:

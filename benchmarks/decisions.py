@@ -27,18 +27,28 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.databases import postgres_server
-from benchmarks.decision_ground import Ground, prepared
-from benchmarks.decision_peers import FACTORS, FRADECT, PEERS, Contender, Stores, bodies, contenders, profiled
+from benchmarks.decision_ground import MODULE, TENANT, Ground, prepared
+from benchmarks.decision_peers import FACTORS, FRADECT, PEERS, SHADOW, Contender, Stores, bodies, contenders, profiled
 from benchmarks.decision_servers import OTHER_CORE, SERVER_CORE, Core, Serving
 from benchmarks.features import redis_server
 from benchmarks.limits import held
 from benchmarks.load import Heard, Load, Wire
+from fradect.adapters.releases_folder import ReleasesFolder
+from fradect.rollout import Step, rolled_back, shadowed
 
 CONNECTIONS, OPEN_CONNECTIONS = 16, 64
+NOTICED_SECONDS, LOADED_SECONDS = 1.0, 6.0  # until a server has let go of a challenger, and until it has loaded one
 TOO_BUSY = 0.9
 WIDTH = 124
-NAMES = (*(name for one in FRADECT for name in (one, one + FACTORS)), *PEERS)
-LIMITS = {"glue_ratio": 8.0, "decent_cpu_ratio": 0.4, "factors_ratio": 2.0, "cpu_us": 600.0, "p99_ratio": 1.5}
+NAMES = (*(name for one in FRADECT for name in (one, one + FACTORS)), "production" + SHADOW, *PEERS)
+LIMITS = {
+    "glue_ratio": 8.0,
+    "decent_cpu_ratio": 0.4,
+    "factors_ratio": 2.0,
+    "cpu_us": 600.0,
+    "p99_ratio": 1.5,
+    "shadow_ratio": 1.1,
+}
 GOALS = {"glue_ratio": 20.0, "decent_cpu_ratio": 0.15, "factors_ratio": 10.0, "cpu_us": 250.0, "p99_ratio": 1.1}
 AT_LEAST = ("glue_ratio", "factors_ratio")
 
@@ -89,7 +99,7 @@ class Contest:
         self._number = 0
 
     def _wire(self, name: str, asked: Mapping[bool, Sequence[bytes]]) -> Wire:
-        contender = self._running[name.removesuffix(FACTORS)][0]
+        contender = self._running[server_of(name)][0]
         return contender.wire(asked[True] if name.endswith(FACTORS) else contender.bodies)
 
     def closed(self, name: str) -> Measured:
@@ -100,8 +110,11 @@ class Contest:
 
     def _stretch(self, name: str, connections: int, run: Callable[[Load], Heard]) -> Measured:
         """Warmed up, run, its answers read. SystemExit when one says nothing."""
-        serving = self._running[name.removesuffix(FACTORS)][1]
+        contender, serving = self._running[server_of(name)]
         load = Load(self._wires[name], CONNECTIONS, self._number)
+        if contender.home is not None:
+            try_beside(contender.home, tried=name.endswith(SHADOW))
+            time.sleep(LOADED_SECONDS if name.endswith(SHADOW) else NOTICED_SECONDS)
         try:
             load.closed(self._plan.warm_up)
             load.widen(connections)
@@ -150,7 +163,8 @@ def run(plan: Plan, ground: Ground, folder: Path, console: Console) -> tuple[Run
     """Closed and open loop, by contender."""
     with contextlib.ExitStack() as stack:
         stores = Stores(stack.enter_context(redis_server(folder)), stack.enter_context(postgres_server()), folder)
-        servers = [name for name in (*FRADECT, *PEERS) if {name, name + FACTORS} & set(plan.names)]
+        wanted = set(map(server_of, plan.names))
+        servers = [name for name in (*FRADECT, *PEERS) if name in wanted]
         with console.status("filling the stores"):
             made = contenders(servers, ground, stores)
         running = {}
@@ -161,6 +175,8 @@ def run(plan: Plan, ground: Ground, folder: Path, console: Console) -> tuple[Run
         contest = Contest(plan, ground, running)
         closed = _in_turn(plan, "closed loop", contest.closed, console)
         rates = {name: middle(runs).per_second / 2 for name, runs in closed.items()}
+        if "production" in rates and "production" + SHADOW in rates:
+            rates["production" + SHADOW] = rates["production"]  # what it costs beside the same traffic
         seeds = itertools.count(1)
         opened = _in_turn(plan, "open loop", lambda name: contest.open(name, rates[name], next(seeds)), console)
         return closed, opened
@@ -178,6 +194,24 @@ def profile(name: str, plan: Plan, ground: Ground, folder: Path, console: Consol
             ours = [line for line in serving.text("/metrics").splitlines() if line.startswith("fradect_")]
     print(report.read_text(), *(line for line in ours if "_bucket" not in line), sep="\n")
     console.print(f"{asked}: {one.per_second:,.0f} a second, {one.cpu_us:,.0f} µs of CPU each, under the profiler")
+
+
+def server_of(name: str) -> str:
+    return name.removesuffix(FACTORS).removesuffix(SHADOW)
+
+
+def try_beside(home: Path, *, tried: bool) -> None:
+    """Have a challenger tried in the shadow of the champion, or none: the champion with another threshold."""
+    store, step = ReleasesFolder(home), Step("tried", "the benchmark", "", time.time_ns() // 1000)
+    now = store.rollout(MODULE.name, TENANT)
+    assert now is not None  # noqa: S101  prepared() promoted one
+    if tried and now.challenger is None:
+        champion = store.load(now.release)
+        other = replace(champion, policy=replace(champion.policy, review=champion.policy.review + 1))
+        store.save(other)
+        store.move(MODULE.name, TENANT, shadowed(now, other.id, step))
+    elif not tried and now.challenger is not None:
+        store.move(MODULE.name, TENANT, rolled_back(now, step))
 
 
 def _in_turn(plan: Plan, kind: str, stretch: Callable[[str], Measured], console: Console) -> Runs:
@@ -213,6 +247,8 @@ def figures(closed: Runs, opened: Runs) -> dict[str, float]:
         found["factors_ratio"] = at[factors].per_second / at["glue"].per_second
     if ours in at:
         found |= {"cpu_us": at[ours].cpu_us, "p99_ms": half[ours].p99_ms}
+    if {ours, ours + SHADOW} <= at.keys():
+        found["shadow_ratio"] = half[ours + SHADOW].p99_ms / half[ours].p99_ms
     if {ours, "floor"} <= at.keys():
         found["floor_ratio"] = at[ours].per_second / at["floor"].per_second
         found["p99_ratio"] = half[ours].p99_ms / half["floor"].p99_ms
