@@ -48,12 +48,15 @@ def templates(path: str, headers: dict[str, str], bodies: Sequence[bytes]) -> li
 class Heard:
     """What came back: seconds from when a request was due to its answer, bodies, and statuses that were not 200.
 
-    `seconds`: how long the stretch lasted in which they were counted. `lost`: requests without an answer in time.
+    `refusals`: seconds of these; `unhelpful`: how many of them did not say when to come again. `seconds`: how long the
+    stretch lasted in which they were counted. `lost`: requests without an answer in time.
     """
 
     latencies: list[float] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     refused: list[bytes] = field(default_factory=list)
+    refusals: list[float] = field(default_factory=list)
+    unhelpful: int = 0
     lost: int = 0
     seconds: float = 0.0
 
@@ -79,8 +82,8 @@ class _Connection:
         self.due = due
         self.socket.sendall(request)
 
-    def take(self) -> tuple[bool, bytes] | None:
-        """Whether the answer is a 200, and its body; None while it is not whole. ConnectionError when cut."""
+    def take(self) -> tuple[bytes, bytes] | None:
+        """The answer's head and body; None while it is not whole. ConnectionError when cut."""
         more = self.socket.recv(_CHUNK)
         if not more:
             raise ConnectionError("the server closed a connection")
@@ -91,7 +94,7 @@ class _Connection:
             self._held = held
             return None
         self._held = b""
-        return held.startswith(b"HTTP/1.1 200"), held[end + 4 :]
+        return held[:end], held[end + 4 :]
 
 
 class Load:
@@ -175,12 +178,15 @@ class Load:
                 self._take(one, *answer)
                 yield one
 
-    def _take(self, one: _Connection, accepted: bool, body: bytes) -> None:
-        if accepted:
-            self._heard.latencies.append(time.perf_counter() - one.due)
-            self._heard.bodies.append(body)
+    def _take(self, one: _Connection, head: bytes, body: bytes) -> None:
+        heard, took = self._heard, time.perf_counter() - one.due
+        if head.startswith(b"HTTP/1.1 200"):
+            heard.latencies.append(took)
+            heard.bodies.append(body)
         else:
-            self._heard.refused.append(body)
+            heard.refusals.append(took)
+            heard.refused.append(body)
+            heard.unhelpful += b"retry-after:" not in head.lower()
 
     def _drain(self, busy: dict[int, _Connection]) -> None:
         until = time.perf_counter() + PATIENCE
