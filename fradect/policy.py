@@ -41,6 +41,7 @@ class Guardrails:
     cost_cap: int = 10_000_000  # an event counts as no more than this amount, minor units of the base currency
     least_decisions: int = 1000  # of the canary, before a guardrail says pass
     least_matured: int = 1000  # the same where labels have to mature
+    disagreement: float = 0.1  # in the shadow: share of events on which the releases act apart
 
     def __post_init__(self) -> None:
         tolerated = (self.errors_more, self.degraded_more, self.slow_more, self.declines_more, self.reviews_more)
@@ -50,6 +51,31 @@ class Guardrails:
             raise InvalidInput("guardrails: what is tolerated is 0 or more, and declines_fewer below 1")
         if self.cost_cap <= 0:
             raise InvalidInput(f"guardrails: cost_cap {self.cost_cap} has to be an amount above 0")
+        if not 0 < self.disagreement < 1:
+            raise InvalidInput(f"guardrails: disagreement {self.disagreement} has to lie between 0 and 1, 0.1 for one")
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """How a release comes from candidate to champion: a shadow, then a growing share of the customers, then all.
+
+    Shares in hundredths of a percent. The champion's count: a release does not set the terms of its own trial.
+    """
+
+    shares: tuple[int, ...] = (500, 2_500, 5_000)
+    shadow_pairs: int = 2_000  # events that both releases judged, before the challenger decides any
+    canary_decisions: int = 2_000  # of the challenger at each share, before it gets more
+    hours: float = 24.0  # at least so long at each: a day has quiet hours and busy ones
+    labels: bool = True  # before it is champion, enough labels of what it decided have to have matured
+    silence_is_honest: bool = True  # of what nobody told anything when its label should have come
+    always: bool = False  # the pipeline, too, begins with a shadow where there is a champion
+    four_eyes: bool = False  # it becomes champion when a second person has agreed
+
+    def __post_init__(self) -> None:
+        if list(self.shares) != sorted(set(self.shares)) or not all(0 < share < 10_000 for share in self.shares):
+            raise InvalidInput(f"stages: shares {list(self.shares)} have to grow between 1 and 9999: [500, 2500, 5000]")
+        if min(self.shadow_pairs, self.canary_decisions, self.hours) < 0:
+            raise InvalidInput("stages: shadow_pairs, canary_decisions and hours are 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +91,11 @@ class Limits:
     matured_margin: float = 0.0  # on matured labels the gain has to exceed this share of the champion's money saved
     matured_least: int = 1000  # matured events, before that is judged
     guardrails: Guardrails = Guardrails()
+    stages: Stages = Stages()
 
 
 _DEFAULT = Limits()
-_LATER = ("matured_margin", "matured_least", "guardrails")
+_LATER = ("matured_margin", "matured_least", "guardrails", "stages")
 
 
 @dataclass(frozen=True, slots=True)

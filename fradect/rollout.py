@@ -2,11 +2,14 @@
 
     named -> (shadow -> canary, wider and wider | split) -> promoted, or withdrawn; and back from a promotion.
 
+What people do to it is in fradect/moves.py, for the command line as for HTTP; what evidence does, in flows/rollout.py.
+
 Every step makes the next number, so that two who step at once cannot both; what a step replaces is kept as history.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -38,6 +41,7 @@ class Rollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """`release` is champion; `previous` was before it, and is what a rollback returns to.
 
     `share`: of subjects, in hundredths of a percent, for whom the challenger decides. `until`: when a split ends.
+    `begun_by`: who began the trial; `approved`: by whom the challenger may become champion, where two have to agree.
     A pointer from before there were rollouts is one with nothing but a release.
     """
 
@@ -50,6 +54,8 @@ class Rollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     until: int | None = None
     previous: str | None = None
     step: Step | None = None
+    begun_by: str = ""
+    approved: Step | None = None
 
     @property
     def releases(self) -> tuple[str, ...]:
@@ -65,7 +71,7 @@ def named(now: Rollout | None, release: str, step: Step) -> Rollout:
     if now.challenger is not None and now.challenger != release:
         raise Conflict(f"{now.challenger} is being tried ({now.stage}): withdraw it first, or promote it")
     previous = now.previous if release == now.release else now.release
-    return _next(now, step, release=release, challenger=None, stage=None, share=0, until=None, previous=previous)
+    return _next(now, step, release=release, previous=previous, **_NO_TRIAL)
 
 
 def shadowed(now: Rollout, challenger: str, step: Step) -> Rollout:
@@ -74,7 +80,7 @@ def shadowed(now: Rollout, challenger: str, step: Step) -> Rollout:
         raise Conflict(f"{challenger} is champion already")
     if now.challenger is not None:
         raise Conflict(f"{now.challenger} is being tried ({now.stage}): one challenger at a time")
-    return _next(now, step, challenger=challenger, stage=Stage.SHADOW, share=0, until=None)
+    return _next(now, step, **{**_NO_TRIAL, "challenger": challenger, "stage": Stage.SHADOW, "begun_by": step.by})
 
 
 def widened(now: Rollout, share: int, step: Step) -> Rollout:
@@ -97,6 +103,15 @@ def split(now: Rollout, share: int, until: int, step: Step) -> Rollout:
     return _next(now, step, stage=Stage.SPLIT, share=share, until=until)
 
 
+def approved(now: Rollout, step: Step) -> Rollout:
+    """A second person agrees that the challenger becomes champion, once its gates pass."""
+    if now.challenger is None:
+        raise Conflict("nothing is being tried")
+    if step.by == now.begun_by:
+        raise Conflict(f"{step.by} began this trial: it takes a second person to approve it")
+    return _next(now, step, since=now.since, approved=step)
+
+
 def promoted(now: Rollout, step: Step) -> Rollout:
     """The challenger is champion; who was stays at hand."""
     if now.challenger is None:
@@ -107,14 +122,19 @@ def promoted(now: Rollout, step: Step) -> Rollout:
 def rolled_back(now: Rollout, step: Step) -> Rollout:
     """The challenger is withdrawn; where there is none, the champion before this one is champion again."""
     if now.challenger is not None:
-        return _next(now, step, challenger=None, stage=None, share=0, until=None)
+        return _next(now, step, **_NO_TRIAL)
     if now.previous is None:
         raise Conflict("there is no champion before this one to go back to")
     return _next(now, step, release=now.previous, previous=None)
 
 
+_NO_TRIAL: Mapping[str, Any] = MappingProxyType(
+    {"challenger": None, "stage": None, "share": 0, "until": None, "begun_by": "", "approved": None}
+)
+
+
 def _next(now: Rollout, step: Step, **changes: Any) -> Rollout:
-    return msgspec.structs.replace(now, number=now.number + 1, since=step.at, step=step, **changes)
+    return msgspec.structs.replace(now, **{"number": now.number + 1, "since": step.at, "step": step, **changes})
 
 
 def is_chosen(now: Rollout, tenant_id: str, subject: str, mac: Callable[[bytes], bytes]) -> bool:
