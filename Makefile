@@ -35,8 +35,8 @@ setup: .venv/.ready ## Make .venv with the fradect command in it
 demo: setup ## The whole story on simulated purchases, or on DATA=file.parquet
 	@$(BIN)/fradect demo $(if $(DATA),--data "$(DATA)") $(DEMO)
 
-test: setup ## All tests
-	@$(BIN)/pytest $(PYTEST)
+test: setup ## All tests, on up to four cores
+	@$(BIN)/pytest -n auto --maxprocesses=4 --dist loadfile $(PYTEST)
 
 lint: setup ## Style, types and import contracts
 	@$(BIN)/ruff check .

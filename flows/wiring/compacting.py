@@ -11,9 +11,10 @@ from flows.progress import LOG
 from flows.wiring import workshop
 from fradect.adapters.compaction import Compacted, Compaction, compact, not_compacted
 from fradect.adapters.database import sqlite_path
+from fradect.adapters.erased import Erased
 from fradect.adapters.event_log import EventLog
 from fradect.adapters.importing import ImportOptions
-from fradect.adapters.log_erasures import Erased, forget
+from fradect.adapters.log_erasures import forget
 from fradect.adapters.log_terms import is_personal
 from fradect.adapters.shared_sql import open_shared, shared_url
 from fradect.adapters.sql_events import SqlEvents

@@ -8,7 +8,8 @@ from flows.wiring import workshop
 from flows.wiring.compacting import sql
 from fradect.adapters.customer_table import Ground, bring_up
 from fradect.adapters.database import open_database, sqlite_path
-from fradect.adapters.log_erasures import Erased, forget
+from fradect.adapters.erased import Erased
+from fradect.adapters.log_erasures import forget
 from fradect.adapters.sql_keys import SqlKeys
 from fradect.adapters.vault import HomeVault, has_key
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from fradect.adapters.erased import Erased
 from fradect.adapters.event_log import (
     ORIGINS,
     OUTCOMES,
@@ -25,7 +26,6 @@ from fradect.adapters.event_log import (
     events_schema,
     facts_of,
 )
-from fradect.adapters.log_erasures import Erased
 from fradect.adapters.logged_events import LoggedEvents
 from fradect.adapters.sql_events import Numbered, SqlEvents
 from fradect.adapters.tables import outcomes, stream_events

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from fradect.adapters.database import reason
-from fradect.adapters.log_erasures import Erased
+from fradect.adapters.erased import Erased
 from fradect.adapters.places import Places
 from fradect.adapters.sql_events import event_of
 from fradect.adapters.tables import events, outcomes, stream_events

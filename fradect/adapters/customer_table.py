@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from fradect.adapters.customer_reads import PERSONAL, TABLE
 from fradect.adapters.database import reading, reason
 from fradect.adapters.duck import connect, files
-from fradect.adapters.log_erasures import Erased
+from fradect.adapters.erased import Erased
 from fradect.adapters.places import Places, scratch
 from fradect.adapters.tables import customers, risk_decisions, transactions
 from fradect.adapters.vault import HomeVault

@@ -8,8 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from fradect.adapters.erased import Erased
 from fradect.adapters.event_log import EventLog
-from fradect.adapters.log_erasures import Erased, forget
+from fradect.adapters.log_erasures import forget
 from fradect.adapters.logged_events import LoggedEvents
 from fradect.adapters.shared_sql import SqlMeasurements
 from fradect.adapters.sql_events import SqlEvents

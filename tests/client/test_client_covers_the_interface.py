@@ -54,6 +54,8 @@ PURCHASE = Transaction(
 CHOSEN = Filter("ecommerce", "REVIEW", WHEN, WHEN, "none", 1, 999, "c", "rel_1", degraded=True)
 Use = Callable[[Client], Any]
 
+SECRET = f"whsec_{'0' * 32}"
+
 USES: dict[str, tuple[Use, Any]] = {
     "scorePurchase": (lambda c: c.score(PURCHASE, channel="web", idempotency_key="k"), types.Answer),
     "scoreBatch": (lambda c: c.batch.submit([PURCHASE], include_factors=True), types.Job),
@@ -70,18 +72,18 @@ USES: dict[str, tuple[Use, Any]] = {
     "exportCustomer": (lambda c: c.customers.export("c", limit=1, cursor="x"), profiles.CustomerExport),
     "eraseCustomer": (lambda c: c.customers.delete("c"), profiles.Receipt),
     "registerWebhook": (
-        lambda c: c.webhooks.register("https://x.example", ["risk.decision.created"], secret="whsec_", description="d"),
+        lambda c: c.webhooks.register("https://x.example", ["risk.decision.created"], secret=SECRET, description="d"),
         types.WebhookWithSecret,
     ),
     "listWebhooks": (lambda c: c.webhooks.list(), types.Webhooks),
     "showWebhook": (lambda c: c.webhooks.get("wh_1"), types.Webhook),
     "deleteWebhook": (lambda c: c.webhooks.delete("wh_1"), None),
-    "rotateWebhookSecret": (lambda c: c.webhooks.rotate_secret("wh_1", secret="whsec_"), types.WebhookWithSecret),
+    "rotateWebhookSecret": (lambda c: c.webhooks.rotate_secret("wh_1", secret=SECRET), types.WebhookWithSecret),
     "disableWebhook": (lambda c: c.webhooks.disable("wh_1"), types.Webhook),
     "enableWebhook": (lambda c: c.webhooks.enable("wh_1"), types.Webhook),
     "testWebhook": (lambda c: c.webhooks.test("wh_1"), types.Delivery),
     "listWebhookDeliveries": (
-        lambda c: c.webhooks.deliveries("wh_1", state="dead", limit=1, before="x"),
+        lambda c: c.webhooks.deliveries("wh_1", state="dead", limit=1, before="dlv_0123456789abcdef0"),
         types.DeliveryPage,
     ),
     "replayWebhookDelivery": (lambda c: c.webhooks.replay("wh_1", "dlv_1"), types.Delivery),

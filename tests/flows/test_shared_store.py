@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from tests.factories_s3 import S3Server
 
 @pytest.fixture
 def machine(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Makes this process one of several machines with a home each and one store."""
+    """Makes this process one of several machines with a home each, one store, and one key."""
+    monkeypatch.setenv("FRADECT_VAULT_KEY", b64encode(bytes(range(32))).decode())
     monkeypatch.setenv("FRADECT_STORE_URL", f"s3://{s3.bucket()}/fradect")
 
     def become(name: str) -> Path:
