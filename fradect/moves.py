@@ -4,11 +4,13 @@ Whoever stepped meanwhile goes before: then it is a Conflict, and nothing was ch
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fradect.errors import Conflict, NotFound
 from fradect.ports import ReleaseStore
-from fradect.rollout import Rollout, Step, approved, rolled_back
+from fradect.rollout import Rollout, Shown, Step, approved, declined, proposed, rolled_back
+from fradect.types import Verdict
 
 LONGEST = 500  # characters of a reason that are kept
 
@@ -19,6 +21,14 @@ class Act:
 
     by: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Which release somebody looked at, and which card of it: nobody agrees to another one by being late."""
+
+    release: str
+    evidence: str | None = None
 
 
 def step(what: str, act: Act) -> Step:
@@ -42,15 +52,37 @@ def roll_back(store: ReleaseStore, module: str, tenant_id: str, act: Act) -> Rol
     return after
 
 
-def approve(store: ReleaseStore, module: str, tenant_id: str, challenger: str, act: Act) -> Rollout:
-    """A second person agrees; the next look at its evidence may make the challenger champion.
+def propose(store: ReleaseStore, module: str, tenant_id: str, after: Rollout, verdicts: Sequence[Verdict]) -> Rollout:
+    """`after`, which two have to agree to, waits for the second; `verdicts` are the card that they are shown."""
+    card = tuple(Shown(one.gate, one.result, one.reason) for one in verdicts)
+    waiting = proposed(standing(store, module, tenant_id), after, card)
+    store.move(module, tenant_id, waiting)
+    return waiting
 
-    `challenger`: which release they have looked at, so that nobody approves another one by being late.
-    """
-    now = standing(store, module, tenant_id)
-    if now.challenger != challenger:
-        tried = "nothing is" if now.challenger is None else f"{now.challenger} is"
-        raise Conflict(f"{challenger} is not being tried for {tenant_id!r}, {tried}: see `fradect release history`")
+
+def approve(store: ReleaseStore, module: str, tenant_id: str, looked: Looked, act: Act) -> Rollout:
+    """A second person agrees; the next look at its evidence takes the step that was proposed."""
+    now = _looked_at(store, module, tenant_id, looked)
     after = approved(now, step("approved", act))
     store.move(module, tenant_id, after)
     return after
+
+
+def refuse(store: ReleaseStore, module: str, tenant_id: str, looked: Looked, act: Act) -> Rollout:
+    """What is proposed is not done, and its challenger is withdrawn. One person is enough to say no."""
+    now = _looked_at(store, module, tenant_id, looked)
+    after = declined(now, step("refused", act))
+    store.move(module, tenant_id, after)
+    return after
+
+
+def _looked_at(store: ReleaseStore, module: str, tenant_id: str, looked: Looked) -> Rollout:
+    now = standing(store, module, tenant_id)
+    waits = now.proposed
+    if waits is None:
+        raise Conflict(f"nothing waits for a second person for {tenant_id!r}: see `fradect release history`")
+    if waits.release != looked.release:
+        raise Conflict(f"{looked.release} does not wait for a second person, {waits.release} does: look at its card")
+    if looked.evidence not in (None, waits.evidence):
+        raise Conflict(f"the card of {waits.release} is another one now, {waits.evidence}: look at it again")
+    return now

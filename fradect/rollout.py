@@ -7,6 +7,7 @@ What people do to it is in fradect/moves.py, for the command line as for HTTP; w
 Every step makes the next number, so that two who step at once cannot both; what a step replaces is kept as history.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -37,11 +38,34 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: int
 
 
+class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One gate's answer as whoever approves sees it: pass, fail or not enough data."""
+
+    gate: str
+    result: str
+    reason: str
+
+
+class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A step that waits for a second person: what it would be, who asks for it, and what speaks for it.
+
+    `stage` and `share`: of the release after the step; no stage: champion. `evidence`: the digest of `card`.
+    """
+
+    release: str
+    stage: Stage | None
+    share: int
+    asked: Step
+    card: tuple[Shown, ...]
+    evidence: str
+
+
 class Rollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`release` is champion; `previous` was before it, and is what a rollback returns to.
 
     `share`: of subjects, in hundredths of a percent, for whom the challenger decides. `until`: when a split ends.
-    `begun_by`: who began the trial; `approved`: by whom the challenger may become champion, where two have to agree.
+    `begun_by`, `begun_at`: who began the trial, and when. Where two have to agree: `proposed`, the step that waits, and
+    `approved`, by whom it may be taken; the next step of any kind ends both.
     A pointer from before there were rollouts is one with nothing but a release.
     """
 
@@ -55,6 +79,8 @@ class Rollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     previous: str | None = None
     step: Step | None = None
     begun_by: str = ""
+    begun_at: int = 0
+    proposed: Proposal | None = None
     approved: Step | None = None
 
     @property
@@ -80,7 +106,8 @@ def shadowed(now: Rollout, challenger: str, step: Step) -> Rollout:
         raise Conflict(f"{challenger} is champion already")
     if now.challenger is not None:
         raise Conflict(f"{now.challenger} is being tried ({now.stage}): one challenger at a time")
-    return _next(now, step, **{**_NO_TRIAL, "challenger": challenger, "stage": Stage.SHADOW, "begun_by": step.by})
+    begun = {"stage": Stage.SHADOW, "begun_by": step.by, "begun_at": step.at}
+    return _next(now, step, **{**_NO_TRIAL, **begun, "challenger": challenger})
 
 
 def widened(now: Rollout, share: int, step: Step) -> Rollout:
@@ -103,13 +130,57 @@ def split(now: Rollout, share: int, until: int, step: Step) -> Rollout:
     return _next(now, step, stage=Stage.SPLIT, share=share, until=until)
 
 
+def needs_second(now: Rollout | None, after: Rollout) -> bool:
+    """Whether two people have to agree to this step, where a tenant asks for that: it makes a champion in the place of
+    another, or gives a challenger its first share, or all. The way back never does."""
+    if now is None:
+        return False
+    if after.release != now.release:
+        return after.release != now.previous or after.previous is not None
+    return after.share > now.share and (not now.share or after.share == WHOLE)
+
+
+def proposed(now: Rollout, after: Rollout, card: tuple[Shown, ...]) -> Rollout:
+    """`after` waits for a second person instead of being taken: `after.step.by` asks, `card` is what speaks for it."""
+    release, asked = after.challenger or after.release, after.step
+    if asked is None or not needs_second(now, after):
+        raise Conflict(f"this step of {release} needs no second person")
+    if after.number != now.number + 1:
+        raise Conflict(f"the rollout went on before {release} was proposed: look again")
+    if now.proposed is not None:
+        raise Conflict(f"{now.proposed.release} waits for a second person already: approve or refuse it first")
+    proposal = Proposal(release, after.stage, after.share, asked, card, _digest(card))
+    return _next(now, msgspec.structs.replace(asked, what="proposed"), since=now.since, proposed=proposal)
+
+
 def approved(now: Rollout, step: Step) -> Rollout:
-    """A second person agrees that the challenger becomes champion, once its gates pass."""
-    if now.challenger is None:
-        raise Conflict("nothing is being tried")
-    if step.by == now.begun_by:
-        raise Conflict(f"{step.by} began this trial: it takes a second person to approve it")
-    return _next(now, step, since=now.since, approved=step)
+    """A second person agrees to what is proposed: it may be taken now, as long as its gates pass."""
+    waits = now.proposed
+    if waits is None:
+        raise Conflict("nothing waits for a second person")
+    if now.approved is not None:
+        raise Conflict(f"{waits.release} was approved by {now.approved.by} already")
+    if step.by in {waits.asked.by, now.begun_by}:
+        did = "asked for this step" if step.by == waits.asked.by else "began this trial"
+        raise Conflict(f"{step.by} {did}: it takes a second person to approve it")
+    return _next(now, step, since=now.since, proposed=waits, approved=step)
+
+
+def declined(now: Rollout, step: Step) -> Rollout:
+    """What is proposed is not done; a challenger is withdrawn with it."""
+    if now.proposed is None:
+        raise Conflict("nothing waits for a second person")
+    if now.challenger is not None:
+        return rolled_back(now, step)
+    return _next(now, step, since=now.since)
+
+
+def is_agreed(now: Rollout, after: Rollout) -> bool:
+    """Whether a second person has agreed to this very step."""
+    waits = now.proposed
+    if waits is None or now.approved is None:
+        return False
+    return (waits.release, waits.stage, waits.share) == (after.challenger or after.release, after.stage, after.share)
 
 
 def promoted(now: Rollout, step: Step) -> Rollout:
@@ -129,12 +200,17 @@ def rolled_back(now: Rollout, step: Step) -> Rollout:
 
 
 _NO_TRIAL: Mapping[str, Any] = MappingProxyType(
-    {"challenger": None, "stage": None, "share": 0, "until": None, "begun_by": "", "approved": None}
+    {"challenger": None, "stage": None, "share": 0, "until": None, "begun_by": "", "begun_at": 0}
 )
 
 
 def _next(now: Rollout, step: Step, **changes: Any) -> Rollout:
-    return msgspec.structs.replace(now, **{"number": now.number + 1, "since": step.at, "step": step, **changes})
+    moved = {"number": now.number + 1, "since": step.at, "step": step, "proposed": None, "approved": None}
+    return msgspec.structs.replace(now, **{**moved, **changes})
+
+
+def _digest(card: tuple[Shown, ...]) -> str:
+    return hashlib.sha256(msgspec.json.encode(card)).hexdigest()
 
 
 def is_chosen(now: Rollout, tenant_id: str, subject: str, mac: Callable[[bytes], bytes]) -> bool:
