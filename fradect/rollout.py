@@ -175,12 +175,16 @@ def declined(now: Rollout, step: Step) -> Rollout:
     return _next(now, step, since=now.since)
 
 
+def is_proposed(now: Rollout, after: Rollout) -> bool:
+    """Whether this very step waits for a second person, or has waited and may be taken."""
+    waits = now.proposed
+    wanted = after.challenger or after.release, after.stage, after.share
+    return waits is not None and (waits.release, waits.stage, waits.share) == wanted
+
+
 def is_agreed(now: Rollout, after: Rollout) -> bool:
     """Whether a second person has agreed to this very step."""
-    waits = now.proposed
-    if waits is None or now.approved is None:
-        return False
-    return (waits.release, waits.stage, waits.share) == (after.challenger or after.release, after.stage, after.share)
+    return now.approved is not None and is_proposed(now, after)
 
 
 def promoted(now: Rollout, step: Step) -> Rollout:

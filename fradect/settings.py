@@ -54,6 +54,7 @@ class Settings:
     workers: int = 1
     issuers: Path | None = None
     test_tenants: frozenset[str] = frozenset()
+    four_eyes: frozenset[str] = frozenset()
     key_quota: Quota | None = GENEROUS
     tenant_quota: Quota | None = GENEROUS
     tenant_quotas: Mapping[str, Quota] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class Settings:
             workers=_whole("FRADECT_WORKERS", 1, 1, 64),
             issuers=_path("FRADECT_ISSUERS"),
             test_tenants=frozenset(_words("FRADECT_TEST_TENANTS")),
+            four_eyes=frozenset(_words("FRADECT_FOUR_EYES")),
             key_quota=_quota("FRADECT_RATE_LIMIT_KEY"),
             tenant_quota=_quota("FRADECT_RATE_LIMIT_TENANT"),
             tenant_quotas=_quotas("FRADECT_RATE_LIMIT_TENANTS"),

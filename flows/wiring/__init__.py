@@ -13,6 +13,7 @@ from fradect.adapters.places import Places, publishing
 from fradect.adapters.releases_folder import ReleasesFolder
 from fradect.errors import InvalidInput, NotFound
 from fradect.features.contract import Contract
+from fradect.four_eyes import FourEyes
 from fradect.modules import contract_of, module_of
 from fradect.modules.declaration import Module
 from fradect.ports import ReleaseStore
@@ -76,7 +77,7 @@ def workshop(module: str, tenant: str) -> Workshop:
         module=declared,
         places=Places(settings.home, module, tenant),
         log=EventLog(settings.home, module, tenant),
-        releases=ReleasesFolder(settings.home) if shared is None else shared.releases,
+        releases=FourEyes(ReleasesFolder(settings.home) if shared is None else shared.releases, settings.four_eyes),
         threads=max(1, os.cpu_count() or 1),
     )
 
