@@ -88,7 +88,8 @@ def _measure(trial: _Trial) -> CardFacts:
     fairness, fair = audit(flagged, scored.label, scored.customer, trial.dataset.protected, policy.limits)
     advance(0.6, 1, "the champion on the same events")
     champion, comparison = _beside_champion(trial)
-    verdicts: list[Verdict] = [improvement(evaluation, comparison, policy.limits), fair]
+    is_edit = champion is not None and trial.candidate.made_from == champion
+    verdicts: list[Verdict] = [improvement(evaluation, comparison, policy.limits, is_edit=is_edit), fair]
     stored = trial.shop.releases.load(trial.release.id)
     return CardFacts(stored, trial.candidate.training, evaluation, fairness, verdicts, comparison, champion)
 

@@ -1,6 +1,6 @@
 """What was found out about a release, as JSON files beside each other: written by stages, read by screens."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -58,6 +58,27 @@ class Verdicts:
     verdicts: list[Verdict]
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a challenger: what its gates said, and what became of it (`move`) for which reason.
+
+    `number`: of the rollout that was looked at, in `stage` on `share`; `at`: microseconds.
+    """
+
+    release_id: str
+    module: str
+    tenant: str
+    champion: str
+    number: int
+    stage: str
+    share: int
+    at: int
+    move: str
+    reason: str
+    verdicts: list[Verdict]
+
+
+LOOKS = "looks"
 FILES: dict[type, str] = {Candidate: "candidate.json", Measured: "measured.json", Verdicts: "verdicts.json"}
 
 
@@ -72,3 +93,21 @@ def recall(folder: Path, kind: type[T]) -> T:
     if not path.is_file():
         raise NotFound(f"release {folder.name} has no {path.name}: run `fradect train` to make and measure a candidate")
     return msgspec.json.decode(path.read_bytes(), type=kind)
+
+
+def leave_look(folder: Path, look: Look) -> None:
+    """Beside those before it, so that the way of a release can be read. One that says what the last one said is not
+    kept: nobody reads ten minutes of nothing."""
+    last = last_look(folder)
+    if last is None or replace(last, at=look.at) != msgspec.json.decode(_written(look), type=Look):
+        leave_bytes(folder / LOOKS / f"{look.at:016}.json", _written(look))
+
+
+def last_look(folder: Path) -> Look | None:
+    """None before the first."""
+    paths = sorted((folder / LOOKS).glob("*.json"))
+    return msgspec.json.decode(paths[-1].read_bytes(), type=Look) if paths else None
+
+
+def _written(look: Look) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(asdict(look)), indent=1)

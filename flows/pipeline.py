@@ -10,17 +10,19 @@ from flows.materialise import materialise
 from flows.promote import promote
 from flows.train import train
 from flows.validate import validate
+from flows.wiring import workshop
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: the candidate, and whether it is champion now (if not, why)."""
+    """How a run ended: the candidate, and whether it is champion now (if not, why), or is tried beside the champion."""
 
     module: str
     tenant: str
     release_id: str
     promoted: bool
     reason: str
+    in_shadow: bool = False
 
 
 def pipeline(source: str, mapping: str, until: str | None = None, trials: int = 12, seed: int = 7) -> Outcome:
@@ -35,12 +37,15 @@ def pipeline(source: str, mapping: str, until: str | None = None, trials: int = 
 
 
 def retrain(module: str, tenant: str, trials: int = 12, seed: int = 7, until: str | None = None) -> Outcome:
-    """A new candidate from the log as it is, champion if its gates pass. `until`: as `materialise`."""
+    """A new candidate from the log as it is, champion if its gates pass, or in the shadow where the champion's policy
+    asks for stages. `until`: as `materialise`."""
     materialise(module, tenant, until)
     release_id = train(module, tenant, trials, seed)
     evaluate(module, tenant, release_id, seed)
     promoted, reason = promote(module, tenant, release_id)
-    return Outcome(module, tenant, release_id, promoted, reason)
+    now = workshop(module, tenant).releases.rollout(module, tenant)
+    in_shadow = now is not None and now.challenger == release_id
+    return Outcome(module, tenant, release_id, promoted, reason, in_shadow)
 
 
 pipeline_flow = flow(name="pipeline", log_prints=True)(pipeline)

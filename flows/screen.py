@@ -14,6 +14,7 @@ from rich.text import Text
 from flows.evidence import Candidate, Measured, Verdicts, recall
 from flows.wiring import Workshop
 from fradect.errors import InvalidInput
+from fradect.rollout import WHOLE, Rollout
 from fradect.types import Verdict
 from monitoring.replay_page import answer, listed
 from training.card import NAMES, money
@@ -91,7 +92,7 @@ def outcome(shop: Workshop, found: "Outcome", json: Path | None) -> None:
     console = Console()
     console.print(Group(*release_lines(shop, found.release_id)))
     colour = "green" if found.promoted else "yellow"
-    state = "is champion" if found.promoted else "stays a candidate"
+    state = "is champion" if found.promoted else "goes on" if found.in_shadow else "stays a candidate"
     console.print(f"[bold]{found.release_id}[/bold] [{colour}]{state}[/{colour}]: {found.reason}")
     figures = release_figures(shop, found.release_id)
     leave_json(json, {**figures, "promoted": found.promoted, "reason": found.reason})
@@ -117,6 +118,17 @@ def release_lines(shop: Workshop, release_id: str) -> list[Table | Text]:
         Text(),
         gates(verdicts.verdicts),
     ]
+
+
+def stage(now: Rollout | None, release_id: str) -> str:
+    """Where a release stands; nothing for one that plays no part."""
+    if now is None or release_id not in now.releases:
+        return ""
+    if release_id == now.release:
+        return "champion"
+    if release_id != now.challenger:
+        return "champion before"
+    return f"{now.stage} on {100 * now.share / WHOLE:g} %" if now.share else str(now.stage)
 
 
 def gates(verdicts: Sequence[Verdict]) -> Table:

@@ -38,7 +38,9 @@ COMMANDS: Mapping[str, Command] = {
     "train": Command(
         "flows.commands.train:train", "Train a candidate release on the log, evaluate it, write its card."
     ),
-    "promote": Command("flows.commands.promote:promote", "Make a release champion, if its gates pass."),
+    "promote": Command(
+        "flows.commands.promote:promote", "Take a release a step further: shadow, canary, champion, as evidence allows."
+    ),
     "backtest": Command(
         "flows.commands.backtest:backtest", "Try a release on past events beside the champion: what changes, and why."
     ),
@@ -57,7 +59,7 @@ COMMANDS: Mapping[str, Command] = {
     "state": Command("flows.commands.state:app", "What the live state holds; make it anew from what is stored."),
     "drift": Command("flows.commands.drift:drift", "Compare live traffic with what the champion was trained on."),
     "skew": Command("flows.commands.skew:skew", "Recompute the features that decisions were made with, from the log."),
-    "release": Command("flows.commands.release:app", "List, show, compare; make one by an edit."),
+    "release": Command("flows.commands.release:app", "List, show, compare, edit; promote, roll back, see the history."),
     "rules": Command("flows.commands.rules:app", "Check a rulebook, and try it on the examples beside it."),
     "ledger": Command("flows.commands.ledger:app", "Prove that no decision was changed, removed or put in since."),
     "lists": Command("flows.commands.lists:app", "Allow and deny lists: add, remove, show."),

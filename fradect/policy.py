@@ -67,6 +67,7 @@ class Stages:
     canary_decisions: int = 2_000  # of the challenger at each share, before it gets more
     hours: float = 24.0  # at least so long at each: a day has quiet hours and busy ones
     labels: bool = True  # before it is champion, enough labels of what it decided have to have matured
+    label_days: float | None = None  # how long labels take; None: as long as the champion's training found
     silence_is_honest: bool = True  # of what nobody told anything when its label should have come
     always: bool = False  # the pipeline, too, begins with a shadow where there is a champion
     four_eyes: bool = False  # it becomes champion when a second person has agreed
@@ -74,8 +75,8 @@ class Stages:
     def __post_init__(self) -> None:
         if list(self.shares) != sorted(set(self.shares)) or not all(0 < share < 10_000 for share in self.shares):
             raise InvalidInput(f"stages: shares {list(self.shares)} have to grow between 1 and 9999: [500, 2500, 5000]")
-        if min(self.shadow_pairs, self.canary_decisions, self.hours) < 0:
-            raise InvalidInput("stages: shadow_pairs, canary_decisions and hours are 0 or more")
+        if min(self.shadow_pairs, self.canary_decisions, self.hours, self.label_days or 0) < 0:
+            raise InvalidInput("stages: shadow_pairs, canary_decisions, hours and label_days are 0 or more")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ that did not decide it scored it in the shadow; where both decide alike a pair s
 strong. docs/concepts/promotion.md has the formulas in words.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,21 @@ UNKNOWN = -1
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """How the release did that was asked beside the one that decided, event by event; `asked`: whether it was."""
+
+    asked: Flags
+    failed: Flags
+    degraded: Flags
+    slow: Flags
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """n decisions of both arms, made while the canary had one `share` of the customers.
 
     `failed`, `degraded`, `slow`: how the deciding release did. Actions and scores are both releases', UNKNOWN where the
-    other one was not asked.
+    other one was not asked. `beside`: of a shadow, which has no arm of its own.
     """
 
     share: float
@@ -40,6 +51,7 @@ class Decided:
     champion_action: Ints
     canary_score: Ints
     champion_score: Ints
+    beside: Beside | None = None
 
     def __post_init__(self) -> None:
         _check("Decided", self.share, self.in_canary, self.canary_action, self.champion_action)
@@ -69,6 +81,11 @@ class Labelled:
     def __post_init__(self) -> None:
         _check("Labelled", self.share, self.in_canary, self.canary_action, self.champion_action, self.amount)
 
+    def at(self, rows: Flags) -> Self:
+        """Those rows alone."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: c[rows] for name, c in columns.items() if isinstance(c, np.ndarray)})
+
     @property
     def observable(self) -> Flags:
         """Whether the label of an event can be known: who decided it did not decline, or let it through."""
@@ -97,6 +114,11 @@ def counted(customer: Ints, marked: Flags, before: Ints) -> Flags:
         at = np.clip(np.searchsorted(whose, customer), 0, whose.size - 1)
         count &= (whose[at] != customer) | (np.arange(customer.size) <= first[at])
     return count
+
+
+def share_excess(bad: Flags, tolerated: float) -> Values:
+    """How much oftener than in a fixed share of the events."""
+    return Values(bad.astype(np.float64) - tolerated, tolerated, 1 - tolerated)
 
 
 def rate_excess(bad: Flags, in_canary: Flags, share: float, more: float) -> Values | None:

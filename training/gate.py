@@ -11,13 +11,18 @@ GATES = ("improvement", "fairness", "replay")  # all that a promotion asks
 _SHOWN = 5  # mismatches told of in full
 
 
-def improvement(evaluation: Evaluation, comparison: Comparison | None, limits: Limits) -> Verdict:
+def improvement(
+    evaluation: Evaluation, comparison: Comparison | None, limits: Limits, *, is_edit: bool = False
+) -> Verdict:
     """Better than the champion on the same test events; without a champion, better than guessing.
 
     Both ways money counts too: a candidate that certainly costs more than it saves, or that certainly saves less
-    than the champion by more than the tolerance, fails.
+    than the champion by more than the tolerance, fails. `is_edit`: only its rules or policy are new, so it ranks as
+    the champion does, and money alone is asked.
     """
-    return _first(evaluation) if comparison is None else _better(comparison, limits)
+    if comparison is None:
+        return _first(evaluation)
+    return _no_dearer(comparison, limits) if is_edit else _better(comparison, limits)
 
 
 def _first(evaluation: Evaluation) -> Verdict:
@@ -50,13 +55,27 @@ def _better(comparison: Comparison, limits: Limits) -> Verdict:
     return Verdict("improvement", "pass", reason, evidence)
 
 
-def matured(comparison: Comparison, limits: Limits) -> Verdict:
+def _no_dearer(comparison: Comparison, limits: Limits) -> Verdict:
+    money, floor = comparison.money_saved, -limits.worse_tolerance * abs(comparison.champion_money_saved)
+    evidence = {**asdict(comparison), "money_floor": floor}
+    said = f"it saves {money.text(0)} minor units more than the champion on the same {comparison.events:,} events"
+    if money.high < floor:
+        return Verdict("improvement", "fail", f"{said}: certainly too little", evidence)
+    if money.low < floor:
+        return Verdict("improvement", "not enough data", f"{said}, not certainly above {floor:,.0f}", evidence)
+    return Verdict("improvement", "pass", said, evidence)
+
+
+def matured(comparison: Comparison | None, limits: Limits) -> Verdict:
     """Better than the champion on the same matured events of a backtest or a shadow: the paired interval of money saved
     lies above the margin, a share of what the champion saved. Below it: fail; on both sides: not enough data.
 
-    `comparison` holds only events whose label is known. What the champion declined has none, unless it was let
-    through, so how the candidate would decide it is judged on the canary alone.
+    `comparison` holds only events whose label is known; None: nothing to compare. What the champion declined has
+    none, unless it was let through, so how the candidate would decide it is judged on the canary alone.
     """
+    if comparison is None:
+        reason = "too few matured frauds, or the releases act alike on all that has matured"
+        return Verdict("matured", "not enough data", reason, {})
     money, margin = comparison.money_saved, limits.matured_margin * abs(comparison.champion_money_saved)
     evidence = {**asdict(comparison), "margin": margin, "least": limits.matured_least}
     if comparison.events < limits.matured_least:

@@ -22,10 +22,11 @@ def pipeline(  # noqa: PLR0913, PLR0917  one option each
 ) -> None:
     """Raw files in, a proven release out: ingest, validate, materialise, train, evaluate, promote.
 
-    Exit code 1 when a gate kept the release from becoming champion.
+    The release becomes champion by its gates on history; where the champion's policy asks for stages
+    (limits.stages.always) it goes into the shadow. Exit code 1 when a gate kept it from either.
     """
     with shown():
         outcome = run_pipeline(source, mapping, until, trials, seed)
     screen.outcome(workshop(outcome.module, outcome.tenant), outcome, json)
-    if not outcome.promoted:
+    if not (outcome.promoted or outcome.in_shadow):
         raise typer.Exit(1)

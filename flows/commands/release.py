@@ -1,4 +1,4 @@
-"""`fradect release`: what releases there are, what is known of one, how two differ; a new one by an edit."""
+"""`fradect release`: what releases there are, what is known of one, how two differ, who decides; one by an edit."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,14 +12,16 @@ from flows import screen
 from flows.amend import Edit
 from flows.amend import amend as amend_release
 from flows.commands.options import JSON, MODULE, TENANT
-from flows.evidence import Candidate, Measured, recall
+from flows.commands.promote import promote
+from flows.commands.rollout import approve, history, refuse, rollback
+from flows.evidence import Candidate, Measured, last_look, recall
 from flows.wiring import Workshop, workshop
 from flows.wiring.storage import fetch_evidence
 from fradect.errors import NotFound
 from fradect.release import digests
 from fradect.release_diff import Apart, apart
 
-FIELDS = ("release", "tenant", "made", "average_precision", "roc_auc", "state")
+FIELDS = ("release", "tenant", "made", "average_precision", "roc_auc", "state", "made_from")
 
 EDITED_RULEBOOK = typer.Option(help="A rulebook in GoRules JDM, in place of the release's.")
 EXAMPLES = typer.Option(help="Its examples; by default those beside it: NAME.examples.yaml.")
@@ -29,7 +31,13 @@ THRESHOLDS = typer.Option(
 POLICY = typer.Option(help="JSON with the members of policy.json that change, bands among them.")
 SOURCE = typer.Option("--from", help="The release whose other parts it takes; by default the champion.")
 
-app = typer.Typer(no_args_is_help=True, help="List releases, show one, compare two, or make one by an edit.")
+ABOUT = "List releases, show one, compare two, make one by an edit; move one on, or back, and see who decided when."
+app = typer.Typer(no_args_is_help=True, help=ABOUT)
+app.command()(promote)
+app.command()(rollback)
+app.command()(approve)
+app.command()(refuse)
+app.command()(history)
 
 
 @app.command()
@@ -86,12 +94,12 @@ def _told(each: Apart) -> str:
 
 @app.command("list")
 def list_(json: Annotated[Path | None, JSON] = None) -> None:
-    """Every release of this home, oldest first, with its tenant, its measures and who is champion."""
+    """Every release of this home, oldest first: tenant, measures, and its stage and share where it has one."""
     shop = workshop("ecommerce", "any")
     fetch_evidence(shop.settings)
     rows = sorted((_row(shop, release_id) for release_id in shop.releases.ids()), key=lambda row: row[2])
     screen.leave_json(json, {"releases": [dict(zip(FIELDS, row, strict=True)) for row in rows]})
-    columns = ("release", "tenant", "made (UTC)", "AP", "AUC", "")
+    columns = ("release", "tenant", "made (UTC)", "AP", "AUC", "", "")
     console = Console()
     if rows:
         console.print(screen.table(f"{len(rows)} releases", columns, rows))
@@ -116,19 +124,25 @@ def show(
         console.print(f"  {band.name}: reviewed from {band.review}, declined from {band.decline}")
     parts = [(name, digest) for name, digest in digests(stored.parts()).items()]
     console.print(screen.table("Parts", ("part", "SHA-256"), parts))
+    looked = last_look(shop.evidence(release))
+    if looked is not None:
+        console.print(
+            f"\nLast look at it, in the {looked.stage} beside {looked.champion}: {looked.move}", highlight=False
+        )
+        console.print(screen.gates(looked.verdicts))
     console.print(f"Card and plots: {shop.evidence(release)}")
-    screen.leave_json(json, {**figures, "parts": dict(parts)})
+    screen.leave_json(json, {**figures, "parts": dict(parts), "trial": None if looked is None else asdict(looked)})
 
 
 def _row(shop: Workshop, release_id: str) -> tuple[str, ...]:
     try:
         made = recall(shop.evidence(release_id), Candidate)
     except NotFound:
-        return (release_id, "", "", "not measured", "", "")
-    is_champion = shop.releases.champion(made.module, made.tenant) == release_id
+        return (release_id, "", "", "not measured", "", "", "")
+    state = screen.stage(shop.releases.rollout(made.module, made.tenant), release_id)
     when = datetime.fromtimestamp(made.trained_at / 1e6, UTC).strftime("%Y-%m-%d %H:%M")
     edited = f"edited {made.made_from}" if made.made_from else ""
-    return (release_id, made.tenant, when, *_figures(shop, release_id), "champion" if is_champion else edited)
+    return (release_id, made.tenant, when, *_figures(shop, release_id), state, edited)
 
 
 def _figures(shop: Workshop, release_id: str) -> tuple[str, str]:

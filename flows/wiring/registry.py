@@ -1,12 +1,24 @@
 """MLflow, where people look at runs and releases."""
 
+import logging
 from collections.abc import Mapping
 from math import isfinite
 
 from flows.wiring import Workshop
-from fradect.adapters.mlflow_registry import MlflowRegistry, Recorded, RunFacts, model_name
+from fradect.adapters.mlflow_registry import (
+    CHALLENGER,
+    CHAMPION,
+    SHADOW,
+    MlflowRegistry,
+    Recorded,
+    RunFacts,
+    model_name,
+)
+from fradect.rollout import Rollout, Stage
 from training.card import CardFacts, render
 from training.gate import conclude
+
+LOG = logging.getLogger("fradect")
 
 
 def record(shop: Workshop, facts: CardFacts, pictures: Mapping[str, bytes]) -> Recorded:
@@ -32,9 +44,22 @@ def record(shop: Workshop, facts: CardFacts, pictures: Mapping[str, bytes]) -> R
     return MlflowRegistry(shop.home).record(run)
 
 
-def name_champion(shop: Workshop, version: str, why: str) -> None:
-    """Repeat for people who the champion is; the release store decides."""
-    MlflowRegistry(shop.home).set_champion(model_name(shop.module.name, shop.tenant), version, {"promoted": why})
+def repeat(shop: Workshop, now: Rollout) -> None:
+    """Tell people who the champion is and who is tried; the release store decides, so nothing hangs on it."""
+    registry = MlflowRegistry(shop.home)
+    if not registry.is_there:
+        return
+    in_shadow = now.stage is Stage.SHADOW
+    aliases = {
+        CHAMPION: now.release,
+        CHALLENGER: None if in_shadow else now.challenger,
+        SHADOW: now.challenger if in_shadow else None,
+    }
+    tags = {"promoted": now.step.reason} if now.step is not None and now.challenger is None else {}
+    try:
+        registry.repeat(model_name(shop.module.name, shop.tenant), aliases, tags)
+    except Exception:  # whatever MLflow or its database raises: a page for people must not stop a release
+        LOG.warning("MLflow's aliases of %s for %s were not moved", shop.module.name, shop.tenant, exc_info=True)
 
 
 def _thresholds(facts: CardFacts) -> dict[str, int]:

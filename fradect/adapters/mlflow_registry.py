@@ -20,7 +20,7 @@ from mlflow.models import Model
 
 from fradect.release import Release, digests
 
-CHAMPION = "champion"
+CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
 EXPERIMENT = "fradect"
 _RELEASE = "release"  # folder of the release's parts in a run's artefacts
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no such model, no such alias
@@ -86,20 +86,31 @@ class MlflowRegistry:
             version = _registered(client, name, run.release.id) or self._register(client, name, started, run)
             return Recorded(run_id, name, version)
 
-    def set_champion(self, name: str, version: str, tags: Mapping[str, str] | None = None) -> None:
-        """Point the alias at a version, and tag it with what led to it."""
+    @property
+    def is_there(self) -> bool:
+        """Whether anything was ever recorded."""
+        return (self._root / "mlflow.db").exists()
+
+    def repeat(self, name: str, aliases: Mapping[str, str | None], tags: Mapping[str, str] | None = None) -> None:
+        """Point each alias at the version of a release, by its id, and tag the champion's with what led to it. An alias
+        of no release, or of one that was never recorded, is taken away."""
         with self._alone():
             client = self._ready()
-            client.set_registered_model_alias(name, CHAMPION, version)
-            for key, value in (tags or {}).items():
-                client.set_model_version_tag(name, version, key, value[:_LONGEST])
+            for alias, release_id in aliases.items():
+                version = _registered(client, name, release_id) if release_id else None
+                if version is None:
+                    _without_alias(client, name, alias)
+                    continue
+                client.set_registered_model_alias(name, alias, version)
+                for key, value in (tags or {}).items() if alias == CHAMPION else ():
+                    client.set_model_version_tag(name, version, key, value[:_LONGEST])
 
-    def champion(self, name: str) -> str | None:
-        """The version the alias points at."""
+    def pointed_at(self, name: str, alias: str = CHAMPION) -> str | None:
+        """The version an alias points at."""
         with self._alone():
             client = self._ready()
             try:
-                return str(client.get_model_version_by_alias(name, CHAMPION).version)
+                return str(client.get_model_version_by_alias(name, alias).version)
             except MlflowException as error:
                 if error.error_code in _ABSENT:
                     return None
@@ -158,6 +169,14 @@ class MlflowRegistry:
         tags = {"release_id": facts.release.id, **digests(facts.release.parts())}
         source = f"{run.info.artifact_uri}/{_RELEASE}"
         return str(client.create_model_version(name, source, run.info.run_id, tags=tags).version)
+
+
+def _without_alias(client: "mlflow.MlflowClient", name: str, alias: str) -> None:
+    try:
+        client.delete_registered_model_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code not in _ABSENT:
+            raise
 
 
 def _registered(client: "mlflow.MlflowClient", name: str, release_id: str) -> str | None:

@@ -1,7 +1,7 @@
 """Pairs in the shared tables."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,21 @@ from fradect.adapters.tables import pairs
 from fradect.pairs import UNKNOWN, Pair, PairColumns, Said
 
 MOST_TEXT = 500
+PAGE = 100_000
 _ACTIONS = ("theirs_action", "theirs_score", "ours_action", "ours_score")
 _TEXTS = ("theirs_degraded", "theirs_failed", "ours_degraded", "ours_failed")
 _FLAGS = ("by_challenger", *_TEXTS)
 _COLUMNS = PairColumns.__struct_fields__
+
+
+class Trial(NamedTuple):
+    """A challenger beside a champion; `since` (microseconds), because the same two may have been tried before."""
+
+    tenant_id: str
+    module: str
+    challenger: str
+    champion: str
+    since: int = 0
 
 
 class SqlPairs:
@@ -33,22 +44,47 @@ class SqlPairs:
     def of(self, tenant_id: str, module: str, challenger: str, champion: str) -> PairColumns:
         """All of a challenger beside this champion, in the order in which they were decided."""
         table = pairs.c
-        wanted = sa.select(*(_asked(name) for name in _COLUMNS)).where(
-            table.tenant_id == tenant_id,
-            table.module == module,
-            table.challenger == challenger,
-            table.champion == champion,
-        )
+        wanted = _wanted(Trial(tenant_id, module, challenger, champion), *(_asked(name) for name in _COLUMNS))
         with reading(self._engine, "pairs could not be read") as connection:
             rows = connection.execute(wanted.order_by(table.decided_at, table.id)).all()
-        columns = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
-        typed: dict[str, Any] = {name: _typed(name, held) for name, held in zip(_COLUMNS, columns, strict=True)}
-        return PairColumns(**typed)
+        return _page(list(zip(*rows, strict=True)) or [()] * len(_COLUMNS))
+
+    def pages(self, of: Trial, most: int = PAGE) -> Iterator[PairColumns]:
+        """The same, so many at a time."""
+        table, at, last = pairs.c, -1, -1
+        wanted = _wanted(of, *(_asked(name) for name in _COLUMNS), table.id)
+        wanted = wanted.order_by(table.decided_at, table.id).limit(most)
+        while True:
+            after = sa.tuple_(table.decided_at, table.id) > sa.tuple_(sa.literal(at), sa.literal(last))
+            with reading(self._engine, "pairs could not be read") as connection:
+                rows = connection.execute(wanted.where(after)).all()
+            if not rows:
+                return
+            *columns, ids = zip(*rows, strict=True)
+            page = _page(columns)
+            at, last = int(page.decided_at[-1]), ids[-1]
+            yield page
 
     def forget(self, before: int) -> int:
         """Drop those decided before a time; how many."""
         with writing(self._engine, "old pairs were not dropped") as connection:
             return connection.execute(pairs.delete().where(pairs.c.decided_at < before)).rowcount
+
+
+def _wanted(of: Trial, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    table = pairs.c
+    return sa.select(*columns).where(
+        table.tenant_id == of.tenant_id,
+        table.module == of.module,
+        table.challenger == of.challenger,
+        table.champion == of.champion,
+        table.decided_at >= of.since,
+    )
+
+
+def _page(columns: Sequence[Sequence[Any]]) -> PairColumns:
+    typed: dict[str, Any] = {name: _typed(name, held) for name, held in zip(_COLUMNS, columns, strict=True)}
+    return PairColumns(**typed)
 
 
 def _row(pair: Pair) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 The log keeps the first outcome of an event, because windows must not change their mind; a correction is for labels.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
@@ -31,15 +34,32 @@ def leave_told_labels(ledger_url: str, places: Places) -> int:
     return int(told.num_rows)
 
 
+def told_fraud(ledger_url: str, tenant_id: str, module: str, since: int) -> dict[str, bool]:
+    """By id of decisions made since then (microseconds): whether they were fraud, of those that stand as either."""
+    c = risk_decisions.c
+    wanted = sa.select(c.id, c.outcome).where(
+        c.tenant_id == tenant_id, c.module == module, c.created_at >= since, c.outcome.in_(list(IS_FRAUD))
+    )
+    with _ledger(ledger_url) as engine:
+        if engine is None:
+            return {}
+        with engine.connect() as connection:
+            return {row.id: IS_FRAUD[row.outcome] for row in connection.execute(wanted)}
+
+
 def _told(ledger_url: str, places: Places) -> pa.Table | None:
+    with _ledger(ledger_url) as engine:
+        return None if engine is None else _read(engine, places)
+
+
+@contextmanager
+def _ledger(ledger_url: str) -> Iterator[sa.Engine | None]:
+    """None where there is no ledger yet, or one that knows no outcomes. Unavailable where it does not answer."""
     engine = open_database(ledger_url)
     path = sqlite_path(engine)
     try:
-        if path is not None and not path.exists():
-            return None
-        if not sa.inspect(engine).has_table(decision_outcomes.name):
-            return None
-        return _read(engine, places)
+        is_there = (path is None or path.exists()) and sa.inspect(engine).has_table(decision_outcomes.name)
+        yield engine if is_there else None
     except sa.exc.DBAPIError as error:
         raise Unavailable(f"the ledger does not answer ({reason(error)})") from error
     finally:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
-from fradect.adapters.mlflow_registry import CHAMPION, MlflowRegistry, RunFacts, model_name
+from fradect.adapters.mlflow_registry import CHALLENGER, CHAMPION, SHADOW, MlflowRegistry, RunFacts, model_name
 from fradect.modules.ecommerce import MODULE, STANDARD
 from fradect.policy import Policy
 from fradect.release import Release, digests
@@ -91,20 +91,22 @@ def test_a_release_has_one_version_however_often_it_is_recorded(registry: Mlflow
 
 
 def test_the_champion_is_an_alias_that_moves(registry: MlflowRegistry) -> None:
-    assert registry.champion(model_name("ecommerce", "nobody")) is None
-    first = registry.record(RUN)
-    second = registry.record(replace(RUN, release=replace(RELEASE, rulebook=b'{"second": 2}')))
-    assert registry.champion(NAME) is None
-    registry.set_champion(NAME, first.version, {"promoted": "x" * 5_000})
-    assert registry.champion(NAME) == first.version
-    registry.set_champion(NAME, second.version)
-    assert registry.champion(NAME) == second.version
+    assert registry.pointed_at(model_name("ecommerce", "nobody")) is None
+    first, other = registry.record(RUN), replace(RELEASE, rulebook=b'{"second": 2}')
+    second = registry.record(replace(RUN, release=other))
+    assert registry.pointed_at(NAME) is None
+    registry.repeat(NAME, {CHAMPION: RELEASE.id, SHADOW: other.id}, {"promoted": "x" * 5_000})
+    assert registry.pointed_at(NAME) == first.version
+    assert registry.pointed_at(NAME, SHADOW) == second.version
+    registry.repeat(NAME, {CHAMPION: other.id, SHADOW: None, CHALLENGER: "rel_never_recorded"})
+    assert registry.pointed_at(NAME) == second.version
+    assert [registry.pointed_at(NAME, alias) for alias in (SHADOW, CHALLENGER)] == [None, None]
     assert len(_client(registry).get_model_version(NAME, first.version).tags["promoted"]) <= 5_000
 
 
 def test_the_registered_model_loads_as_xgboost_and_scores_the_same(registry: MlflowRegistry) -> None:
-    recorded = registry.record(RUN)
-    registry.set_champion(NAME, recorded.version)
+    registry.record(RUN)
+    registry.repeat(NAME, {CHAMPION: RELEASE.id})
     rows = np.random.default_rng(1).normal(size=(5, len(STANDARD.names)))
     mlflow.set_tracking_uri(registry.url)
     try:
@@ -119,7 +121,7 @@ def test_two_that_start_on_an_empty_home_do_not_race(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(MlflowRegistry(tmp_path).prepare) for _ in range(2)]:
             done.result(timeout=120)
-    assert MlflowRegistry(tmp_path).champion(NAME) is None
+    assert MlflowRegistry(tmp_path).pointed_at(NAME) is None
 
 
 def test_nothing_lies_outside_the_home(
