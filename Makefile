@@ -52,6 +52,8 @@ bench: setup ## Benchmarks, each against its peer and its limit
 	@$(BIN)/python -m benchmarks.ledger
 	@$(BIN)/python -m benchmarks.features
 	@$(BIN)/python -m benchmarks.decisions
+	@$(BIN)/python -m benchmarks.overload
+	@$(BIN)/python -m benchmarks.neighbours
 	@$(BIN)/python -m benchmarks.backtest
 	@$(BIN)/python -m benchmarks.handbook
 	@$(BIN)/python -m benchmarks.reproduce

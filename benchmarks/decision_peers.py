@@ -18,6 +18,7 @@ from benchmarks.load import Wire, templates
 from benchmarks.peer_facts import VARIABLE, Facts, address_key
 from benchmarks.peer_feast import Row, View, fill
 from benchmarks.peer_mlflow import save
+from flows.wiring import key_file
 from fradect.adapters.vault import HomeVault
 from fradect.features.contract import Kind
 from fradect.settings import Settings
@@ -40,7 +41,7 @@ class Contender:
     home: Path | None = None
 
     def wire(self, bodies: Sequence[bytes]) -> Wire:
-        headers = {} if self.home is None else {"X-API-Key": (self.home / "keys" / "api-key").read_text().strip()}
+        headers = {} if self.home is None else {"X-API-Key": key_file(self.home, TENANT).read_text().strip()}
         return Wire("127.0.0.1", self.program.port, templates(self.path, headers, bodies), MARK.encode())
 
 

@@ -49,6 +49,8 @@ from serving.verified import Verified
 from serving.wiring_batch import BatchParts
 from serving.wiring_customers import CustomerParts
 from serving.wiring_doors import limits_of, rebuilder, shared_home
+from serving.wiring_exploring import Exploring
+from serving.wiring_releases import ReleaseParts
 from serving.wiring_webhooks import WebhookParts
 from serving.workers import ALONE, Worker, check_shareable, one_at_a_time
 
@@ -119,7 +121,9 @@ class Service:
         databases = (self._ledger.engine, shared)
         self._customers = CustomerParts(settings, databases, self._state, self._champions.all, now_micros)
         self._webhooks = WebhookParts(settings, self._ledger.engine, self._customers.vault, self._metrics)
-        self._closers += [self._customers.close, self._webhooks.close]
+        self._releases = ReleaseParts(settings, self._champions)
+        self._closers += [self._customers.close, self._webhooks.close, self._releases.close]
+        self._exploring = Exploring(self._ledger.engine, self._part_of, now_micros, self._champions.all)
         self._beside = Beside(SqlPairs(shared), self._part_of, now_micros, self._metrics.laid_beside)
         self._closers.append(self._beside.close)
         self._batch = BatchParts(settings, shared, self._customers.vault, self._metrics, now_micros)
@@ -150,6 +154,7 @@ class Service:
             state_breaker=self._breakers[LIVE_STATE],
             batch_breaker=self._breakers[BATCH_FEATURES],
             signals=self._lists,
+            explorer=self._exploring.explorer,
         )
         return Wired(
             decider=Decider(ports, self._budget_ms, source),
@@ -164,6 +169,7 @@ class Service:
             webhooks=self._webhooks.routes,
             batch=self._batch.routes,
             customers=self._customers.routes,
+            releases=self._releases.routes,
             source=source,
             not_ready=self._not_ready,
             openapi=document(),
@@ -190,10 +196,11 @@ class Service:
             Chore("following erasures", 2, self._customers.follow),
             Chore("showing measurements", 20, self._show),
             Chore("showing batches", 10, self._batch.show),
+            Chore("following what was let through", 4, self._exploring.follow),
         )
         one_is_enough = (
             Chore("following the shared store", 20, self._share),
-            Chore("reconciling", 4, self._reconcile),
+            Chore("reconciling", 2, self._reconcile),
             Chore("finishing erasures", 20, self._customers.settle),
             Chore("handing outcomes on", 4, self._hand_on),
             Chore("following imports", 20, self._catch_up),

@@ -207,9 +207,12 @@ class WebhookQueue:
 
     def prune(self, now: int, *, is_wanted: bool) -> int:
         """Forget what is old enough, a little at a time; of the outbox also what nobody is told of. How much went."""
-        kept, first = self._kept, sa.select(_o.id, _o.created_at, _o.delivered_at).order_by(_o.id).limit(_PRUNED)
+        kept = self._kept
+        first = sa.select(_o.id, _o.created_at, _o.delivered_at).order_by(_o.id)
         with reading(self._engine) as connection:
-            rows = connection.execute(first).all()
+            oldest = connection.execute(first.limit(1)).first()
+            is_time = oldest is not None and oldest.created_at < now - kept.outbox
+            rows = connection.execute(first.limit(_PRUNED)).all() if is_time else ()
             ends = {State.DELIVERED: now - kept.delivered, State.DEAD: now - kept.dead}
             old = [id_ for state, end in ends.items() for id_ in connection.execute(_finished(state, end)).scalars()]
         done = [
