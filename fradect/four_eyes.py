@@ -1,7 +1,6 @@
 """Four eyes: a release store in which some steps wait until a second person has agreed to them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 
 from fradect.errors import FradectError, Refused
 from fradect.ports import ReleaseStore
@@ -24,15 +23,23 @@ class FourEyes:
 
     def __init__(self, store: ReleaseStore, tenants: Collection[str]) -> None:
         self._store, self._tenants = store, tenants
+        self._asked: dict[str, bool] = {}  # by release, whose id is its content
 
     def asks(self, tenant_id: str, now: Rollout | None) -> bool:
         """Whether two have to agree before more is decided by another release than by the present champion."""
         if EVERY in self._tenants or tenant_id in self._tenants:
             return True
-        if now is not None:
-            with suppress(FradectError, OSError):  # a champion that cannot be read asks for nothing, but to be replaced
-                return self._store.load(now.release).policy.limits.stages.four_eyes
-        return False
+        return now is not None and self._policy_asks(now.release)
+
+    def _policy_asks(self, release_id: str) -> bool:
+        """A champion that cannot be read asks for nothing, but to be replaced."""
+        if release_id not in self._asked:
+            try:
+                asked = self._store.load(release_id).policy.limits.stages.four_eyes
+            except (FradectError, OSError):
+                return False
+            self._asked[release_id] = asked
+        return self._asked[release_id]
 
     def move(self, module: str, tenant_id: str, after: Rollout) -> None:
         """NeedsSecond where two have to agree, and have not."""

@@ -45,9 +45,15 @@ def standing(store: ReleaseStore, module: str, tenant_id: str) -> Rollout:
     return now
 
 
-def roll_back(store: ReleaseStore, module: str, tenant_id: str, act: Act) -> Rollout:
-    """The challenger is withdrawn; where none is tried, the champion before is champion again."""
+def roll_back(store: ReleaseStore, module: str, tenant_id: str, act: Act, release: str | None = None) -> Rollout:
+    """The challenger is withdrawn; where none is tried, the champion before is champion again.
+
+    `release`: the one that is to give way, where asking twice must not go two steps back.
+    """
     now = standing(store, module, tenant_id)
+    first = now.challenger or now.release
+    if release not in (None, first):
+        raise Conflict(f"{release} is not the one to give way for {tenant_id!r}, {first} is: look again")
     after = rolled_back(now, step("rolled back" if now.challenger is None else "withdrawn", act))
     store.move(module, tenant_id, after)
     return after

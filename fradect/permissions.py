@@ -10,6 +10,8 @@ READ_WEBHOOKS = "read:webhooks"
 WRITE_WEBHOOKS = "write:webhooks"
 ERASE_CUSTOMERS = "erase:customers"
 EXPORT_CUSTOMERS = "export:customers"
+READ_RELEASES = "read:releases"
+MOVE_RELEASES = "move:releases"
 EVERYTHING = "*"
 
 PERMISSIONS = (
@@ -21,12 +23,14 @@ PERMISSIONS = (
     WRITE_WEBHOOKS,
     ERASE_CUSTOMERS,
     EXPORT_CUSTOMERS,
+    READ_RELEASES,
+    MOVE_RELEASES,
     EVERYTHING,
 )
 
 ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset([EVERYTHING]),
-    "analyst": frozenset([READ_TRANSACTIONS, READ_CUSTOMERS]),
+    "analyst": frozenset([READ_TRANSACTIONS, READ_CUSTOMERS, READ_RELEASES]),
     "api_user": frozenset([SCORE, READ_DECISIONS]),
 }
 

@@ -21,6 +21,7 @@ from serving.decisions import DecisionRoutes
 from serving.metrics import Metrics
 from serving.permissions import check
 from serving.problems import MethodNotAllowed, render
+from serving.releases import ReleaseRoutes
 from serving.routes import READERS, Routes, Wired, new_request_id, readiness
 from serving.webhooks import WebhookRoutes
 
@@ -49,6 +50,7 @@ def create(wired: Wired) -> ASGIApp:
             route("POST", "/api/v1/decisions/{decision_id}/outcome", decisions.tell),
             *(route(*each) for each in webhooks.all()),
             *(route(*each) for each in customers.all()),
+            *(route(*each) for each in ReleaseRoutes(wired.releases).all()),
             route("GET", "/health", routes.health),
             route("GET", "/ready", routes.ready),
             route("GET", "/metrics", routes.metrics),

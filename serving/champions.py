@@ -4,6 +4,7 @@ All that is needed to decide is swapped in one step: whoever holds a `Deciding` 
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -89,6 +90,7 @@ class Champions:
         self.idle: Mapping[Key, str] = {}
         """Why a challenger that is to be tried is not."""
         self._failed: dict[tuple[Key, str], float] = {}  # when, of those that nobody waits for
+        self._swapping = threading.Lock()
 
     def deciding(self, module: str, tenant_id: str) -> Deciding:
         deciding = self._current.get((module, tenant_id))
@@ -104,7 +106,8 @@ class Champions:
 
     def refresh(self) -> bool:
         """Load what was promoted since; whether anything changed. Call from one thread."""
-        models, reasons, idle = dict(self._models), dict[Key, str](), dict[Key, str]()
+        models, found = self._models, dict[Key, Deciding]()
+        reasons, idle = dict[Key, str](), dict[Key, str]()
         rollouts = self._releases.rollouts()
         for key, rollout in rollouts.items():
             if (
@@ -116,15 +119,49 @@ class Champions:
             champion = self._found(key, rollout.release, reasons)
             if champion is not None:
                 challenger = rollout.challenger and self._beside(key, rollout.challenger, champion, idle)
-                models[key] = Deciding(champion, rollout, self._part, challenger or None)
+                found[key] = Deciding(champion, rollout, self._part, challenger or None)
                 log.info("%s for %s: %s", *key, _told(rollout))
         self._tell(reasons, {**{key: why for key, why in self.idle.items() if self._is_idle(key, rollouts)}, **idle})
-        self._models = models
-        changed = self._point()
+        with self._swapping:
+            standing = {key: one for key, one in found.items() if self._stands(key, one.rollout)}
+            self._models = {**self._models, **standing}
+            changed = self._point()
         if not changed:
             self._fetch_one_before(rollouts)
-        self._let_go()
+        with self._swapping:
+            self._let_go()
         return changed
+
+    def turn(self, module: str, tenant_id: str) -> bool:
+        """Decide by the rollout of now, at once, where all of it is loaded, as it is for the way back; whether it was.
+
+        From any thread: who loads a release meanwhile holds nothing up.
+        """
+        key = (module, tenant_id)
+        with self._swapping:
+            rollout = self._releases.rollout(*key)
+            if rollout is None or key not in self._models:
+                return False
+            champion = self._at_hand.get((key, rollout.release))
+            challenger = None if rollout.challenger is None else self._at_hand.get((key, rollout.challenger))
+            if champion is None or (rollout.challenger is not None and challenger is None):
+                return False
+            self._models = {**self._models, key: Deciding(champion, rollout, self._part, challenger)}
+            self._point()
+        log.info("%s for %s: %s", *key, _told(rollout))
+        return True
+
+    def numbered(self, module: str, tenant_id: str) -> int | None:
+        """Of the rollout that decides here."""
+        deciding = self._current.get((module, tenant_id))
+        return None if deciding is None else deciding.rollout.number
+
+    def _stands(self, key: Key, rollout: Rollout) -> bool:
+        """It may have gone on while its releases were loaded: then the next look loads what is wanted by now."""
+        try:
+            return self._releases.rollout(*key) == rollout
+        except FradectError:
+            return True
 
     def verify(self) -> None:
         """Read again what decides, and see that it is what its name says. Call from the thread that refreshes."""

@@ -11,6 +11,7 @@ from serving.openapi_batch import BATCH_TYPES, EITHER, LATER, batch_paths
 from serving.openapi_customers import CUSTOMER_TYPES, customer_paths
 from serving.openapi_decisions import LIST_TYPES, list_decisions
 from serving.openapi_parts import BODY_PROBLEMS, answers, json_of, plain_text, reading
+from serving.openapi_releases import RELEASE_TYPES, release_paths
 from serving.openapi_security import SCHEMES, secured
 from serving.openapi_webhooks import MESSAGES, WEBHOOK_TYPES, webhook_paths
 from serving.openapi_whole import whole
@@ -70,7 +71,8 @@ def document() -> bytes:
     """The whole description as JSON."""
     types = (PurchaseRequest, Answer, OutcomeRequest, StandingOut, DecisionOut, Problem, Health, Readiness)
     _, schemas = msgspec.json.schema_components(
-        (*types, *WEBHOOK_TYPES, *BATCH_TYPES, *LIST_TYPES, *CUSTOMER_TYPES), ref_template="#/components/schemas/{name}"
+        (*types, *WEBHOOK_TYPES, *BATCH_TYPES, *LIST_TYPES, *CUSTOMER_TYPES, *RELEASE_TYPES),
+        ref_template="#/components/schemas/{name}",
     )
     schemas["BatchRequest"]["oneOf"] = EITHER
     title = (about or "").partition(":")[0]
@@ -95,6 +97,7 @@ def _paths() -> dict[str, Any]:
         "/api/v1/decisions/{decision_id}/outcome": {"post": _tell()},
         **customer_paths(),
         **webhook_paths(),
+        **release_paths(),
         "/health": {"get": reading("health", "The process answers", {200: json_of("Health")})},
         "/ready": {
             "get": reading(

@@ -105,10 +105,42 @@ _TOLD = {
     "score": 720,
     "decision": "REVIEW",
 }
+_PROPOSED = {
+    "release": "rel_fedcba9876543210",
+    "becomes": "canary",
+    "share": 0.05,
+    "asked": {
+        "what": "canary 5 %",
+        "by": "schedule",
+        "reason": "2,431 of 2,000 events judged by both",
+        "at": _AT,
+    },
+    "card": [{"gate": "declines", "result": "pass", "reason": "41 against 39 of 2,431 events"}],
+    "evidence": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "approved": None,
+}
+_ROLLOUT = {
+    "number": 7,
+    "release": _ANSWER["release"],
+    "previous": None,
+    "challenger": "rel_fedcba9876543210",
+    "stage": "shadow",
+    "share": 0.0,
+    "since": _AT,
+    "until": None,
+    "step": {"what": "proposed", "by": "schedule", "reason": "2,431 of 2,000 events judged by both", "at": _AT},
+    "proposed": _PROPOSED,
+}
 _SECRET = "whsec_" + "c2VjcmV0IHNlY3JldCBzZWNyZXQ="  # of nobody
 
 EXAMPLES: Mapping[str, Any] = {
     "Answer": _ANSWER,
+    "ApprovalRequest": {
+        "release": _PROPOSED["release"],
+        "reason": "the card is fine, and so is the weekend",
+        "word": "approve",
+        "evidence": _PROPOSED["evidence"],
+    },
     "CustomerExport": {
         "customer": {"id": "cust_123", "email": "ada@example.org"},
         "purchases": [{"event_id": "tx_1001", "fields": {"amount": 1500000, "currency": "RUB"}}],
@@ -138,6 +170,18 @@ EXAMPLES: Mapping[str, Any] = {
         "kept": {"ledger": "decisions stay, with ciphertext that no key opens any more"},
         "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     },
+    "RollbackRequest": {"reason": "calls from customers", "release": _PROPOSED["release"]},
+    "RolloutOut": {
+        **_ROLLOUT,
+        "module": "ecommerce",
+        "begun_by": "k3v9x0q2m5t7",
+        "begun_at": _AT,
+        "four_eyes": True,
+        "waits_for": "a second person",
+        "in_force": True,
+        "idle": None,
+    },
+    "RolloutsOut": {"history": [_ROLLOUT], "next": None},
     "RotateRequest": {"overlap_seconds": 86400},
     "StandingOut": {"decision_id": _ANSWER["decision_id"], "entity_id": "tx_1001", **_OUTCOME},
     "UploadOut": {

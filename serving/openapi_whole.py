@@ -14,9 +14,10 @@ TAGS: Mapping[str, str] = {
     "Decisions": "What was decided, and what it turned out to be",
     "Customers": "Whom decisions are about",
     "Webhooks": "Being told of decisions",
+    "Releases": "Who decides, who is tried beside it, and the way back",
     "Operation": "Whether the service is well, and what it measures",
 }
-_OF_PATHS = {"batch": "Batches", "decisions": "Decisions", "customers": "Customers", "webhooks": "Webhooks"}
+_OF_PATHS = {name.lower(): name for name in ("Decisions", "Customers", "Webhooks", "Releases")} | {"batch": "Batches"}
 
 _INTRODUCTION = """Risk decisions over HTTP. A purchase becomes APPROVE, REVIEW or DECLINE, with a score and reasons.
 

@@ -26,6 +26,7 @@ from serving.idempotency import Running, key_of
 from serving.ip_tables import IpTables
 from serving.metrics import Metrics
 from serving.purchases import AsksLater, Received, request_of
+from serving.releases import Releases
 from serving.strict_json import read
 from serving.webhooks import Webhooks
 
@@ -59,6 +60,7 @@ class Wired:
     webhooks: Webhooks
     batch: Batch
     customers: Customers
+    releases: Releases
     source: decide.Source
     not_ready: Callable[[], tuple[str, ...]]
     openapi: bytes

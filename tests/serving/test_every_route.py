@@ -18,9 +18,12 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from fradect.adapters.issuers import read_issuers
+from fradect.adapters.releases_folder import ReleasesFolder
 from fradect.errors import Refused
+from fradect.moves import Act, propose, roll_back, standing
 from fradect.permissions import EVERYTHING, PERMISSIONS, ROLES
 from fradect.ports import Caller
+from fradect.rollout import Step, shadowed, widened
 from serving.app import create
 from serving.auth import Guard
 from serving.limits import Limits, Quotas
@@ -28,7 +31,7 @@ from serving.openapi import document
 from serving.permissions import OPEN, RULES, check, rule_of
 from serving.problems import UNAUTHORISED
 from serving.wiring import Service
-from tests.factories_decision import body
+from tests.factories_decision import body, toy_release
 from tests.factories_tokens import declare, token
 from tests.serving.conftest import Client, promote, settings_of
 
@@ -45,6 +48,7 @@ class World:
     client: Client
     starlette: Starlette
     keys: dict[tuple[str, str], str]
+    home: Path
 
     def ask(self, method: str, path: str, headers: dict[str, str], json: Any = None) -> httpx.Response:
         return self.client.request(method, path, headers=headers, json=json)
@@ -95,6 +99,7 @@ def _upload(world: World, _: Mapping[str, str]) -> str:
     return made
 
 
+CHALLENGER = toy_release("ecommerce/handbook", review=400)
 BATCH, UPLOADS = "/api/v1/batch/score", "/api/v1/batch/uploads"
 WEBHOOKS = "/api/v1/webhooks"
 WEBHOOK = {"url": "https://93.184.215.14/fradect", "events": ["risk.decision.created"]}
@@ -105,6 +110,33 @@ def _customer(world: World, _: Mapping[str, str]) -> str:
     world.make("/api/v1/ecommerce/score", body(f"tx{customer}", customer_id=customer))
     return customer
 
+
+def _in_shadow(world: World, tenant: str) -> ReleasesFolder:
+    """A challenger beside the tenant's champion, so that there is something to go back from."""
+    store = ReleasesFolder(world.home)
+    store.save(CHALLENGER)
+    now = standing(store, "ecommerce", tenant)
+    if now.challenger is None:
+        store.move("ecommerce", tenant, shadowed(now, CHALLENGER.id, Step("shadow", "ann", "a test", 1)))
+    return store
+
+
+def _waiting(world: World, tenant: str) -> None:
+    """A step that somebody else asked for."""
+    store = _in_shadow(world, tenant)
+    now = standing(store, "ecommerce", tenant)
+    if now.approved is not None:
+        roll_back(store, "ecommerce", tenant, Act("ann", "again"))
+        _waiting(world, tenant)
+    elif now.proposed is None:
+        propose(store, "ecommerce", tenant, widened(now, 500, Step("canary", "ann", "a test", 1)), ())
+
+
+BEFORE: dict[tuple[str, str], Callable[[World, str], object]] = {
+    ("POST", "/api/v1/releases/rollback"): _in_shadow,
+    ("POST", "/api/v1/releases/approval"): _waiting,
+}
+"""What a tenant has to have before the route can do anything for it."""
 
 OF_PATHS: dict[str, Made] = {
     "customer_id": _customer,
@@ -124,6 +156,8 @@ BODIES: dict[tuple[str, str], Callable[[], Any]] = {
     ("POST", UPLOADS): lambda: {"transaction": {}},
     ("POST", WEBHOOKS): lambda: WEBHOOK,
     ("POST", f"{WEBHOOKS}/{{webhook_id}}/rotate-secret"): dict,
+    ("POST", "/api/v1/releases/rollback"): lambda: {"reason": "a test"},
+    ("POST", "/api/v1/releases/approval"): lambda: {"reason": "a test", "release": CHALLENGER.id},
 }
 
 SENT_AS = {("POST", UPLOADS): {"Content-Type": "application/x-ndjson"}}
@@ -140,7 +174,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     app: Any = create(service.start())
     keys = {(tenant, role): service._keys.issue(tenant, may, 1) for tenant in TENANTS for role, may in ROLES.items()}
     client = Client(app, keys["demo", "api_user"], service)
-    yield World(client, app._app, keys)
+    yield World(client, app._app, keys, home)
     service.close()
 
 
@@ -177,6 +211,7 @@ def test_who_may_call_what(  # noqa: PLR0917  five dimensions
     world: World, method: str, path: str, tenant: str, role: str, kind: str
 ) -> None:
     headers = _credentials(world, kind, tenant, role) | SENT_AS.get((method, path), {})
+    BEFORE.get((method, path), lambda *_: None)(world, tenant)
     given = BODIES.get((method, path), lambda: None)()
     answer = world.ask(method, _filled(world, path), headers, given)
     may = ROLES[role]
