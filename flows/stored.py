@@ -86,7 +86,7 @@ def _compare(release: Loaded, some: list[Kept], found: Stored) -> None:
     past = decide_many(release, _events(release.module, whole), matrix)
     for i, kept in enumerate(whole):
         was = kept.decision
-        same = (was.score, was.action) == (past.score[i], past.action[i])
+        same = (was.score, was.judged) == (past.score[i], past.action[i])
         found.by_columns += 1
         found.alike += same and was.probability == past.probability[i]
 

@@ -5,8 +5,11 @@ import msgspec
 from fradect.types import Decision, Factor
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What the caller gets, and gets again for the same request. The points of all factors add up to the score."""
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the caller gets, and gets again for the same request. The points of all factors add up to the score.
+
+    `explored` is there where a decline was let through by chance.
+    """
 
     decision_id: str
     score: int
@@ -16,6 +19,7 @@ class Answer(msgspec.Struct, frozen=True):
     release: str
     request_id: str
     processing_time_ms: float
+    explored: bool = False
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -32,5 +36,6 @@ def encode(decision: Decision) -> bytes:
         release=decision.release_id,
         request_id=decision.request_id,
         processing_time_ms=round(decision.timings_us["total"] / 1000, 3),
+        explored=decision.propensity is not None and decision.let_through,
     )
     return _ENCODER.encode(answer)

@@ -12,6 +12,7 @@ import msgspec
 from fradect.answer import encode
 from fradect.breaker import Breaker
 from fradect.errors import Conflict, InvalidInput, Unavailable, Uncertain
+from fradect.exploration import Case, Explorer
 from fradect.features.live import Snapshot
 from fradect.grouping import Grouped
 from fradect.judgement import FACTORS, Judgement, Loaded, judge
@@ -71,6 +72,7 @@ class Ports:
     signals: Signals = NOTHING_LISTED
     state_breaker: Breaker = field(default_factory=lambda: Breaker("the live state"))
     batch_breaker: Breaker = field(default_factory=lambda: Breaker("the feature store"))
+    explorer: Explorer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +219,10 @@ class Decider:
         await _optional(self._ports.state_breaker, 1.0, lambda s: thread.call(s, state.withdraw, event))
 
     def _record(self, request: Request, release: Loaded, made: Made, budget: Budget) -> Record:
-        event, judgement = made.event, made.judgement
+        event, judgement, propensity = made.event, made.judgement, None
+        if release.policy.exploration is not None and self._ports.explorer is not None:
+            case = Case(event, made.vector, made.signals, judgement)
+            judgement, propensity = self._ports.explorer.explored(release, case)
         decision = Decision(
             decision_id=self._source.new_id(),
             request_id=request.request_id,
@@ -236,6 +241,7 @@ class Decider:
             could_not_run=judgement.could_not_run,
             timings_us={**budget.spent_us, "total": budget.total_us()},
             signals=made.signals or {},
+            propensity=propensity,
         )
         options = {"include_factors": request.explain}
         subject, key = release.module.subject, request.idempotency_key

@@ -16,6 +16,8 @@ from fradect.errors import InvalidInput
 from fradect.modules.declaration import CostModel
 from fradect.types import Action, Value
 
+MOST_EXPLORED = 0.05
+
 Amounts = npt.NDArray[np.int64]
 Chances = npt.NDArray[np.bool_] | npt.NDArray[np.float64]
 Actions = npt.NDArray[np.int64]
@@ -80,6 +82,24 @@ class Stages:
 
 
 @dataclass(frozen=True, slots=True)
+class Exploration:
+    """Of the declines by score some are let through, drawn by chance, so that what they would have been becomes known.
+
+    Amounts in minor units of the base currency. fradect/exploration.py says which declines are never drawn.
+    """
+
+    share: float  # the chance of each that is drawn, at most MOST_EXPLORED
+    most_amount: int  # an event of more is never drawn
+    most_a_day: int  # of a tenant's module together, in a day (UTC): what it may cost
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= MOST_EXPLORED:
+            raise InvalidInput(f"exploration: share {self.share} has to be above 0 and at most {MOST_EXPLORED}")
+        if not 0 < self.most_amount <= self.most_a_day:
+            raise InvalidInput("exploration: most_amount has to be above 0, and at most most_a_day")
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What a candidate must keep to. Ratios compare the worst-off group with the best-off."""
 
@@ -113,6 +133,7 @@ class Policy:
     limits: Limits = Limits()
     freshness_days: int = 7  # batch features older than this are missing
     bands: tuple[Band, ...] = ()
+    exploration: Exploration | None = None
 
     def __post_init__(self) -> None:
         check_thresholds("policy", self)
@@ -131,8 +152,9 @@ class Policy:
         """Canonical bytes. No bands are no word about bands, as in releases from before there were any; the same goes
         for the limits that came later and are at their defaults."""
         plain = asdict(self)
-        if not self.bands:
-            del plain["bands"]
+        for name in ("bands", "exploration"):
+            if not plain[name]:
+                del plain[name]
         for name in _LATER:
             if getattr(self.limits, name) == getattr(_DEFAULT, name):
                 del plain["limits"][name]

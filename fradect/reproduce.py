@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fradect.answer import encode
+from fradect.exploration import Case, chance, let_through
 from fradect.judgement import MODEL, RULES, Loaded, Model, judge
 from fradect.types import Decision, Event, Vector
 
@@ -96,6 +97,7 @@ def columns(decision: Decision, answer: bytes) -> dict[str, bytes | str | int]:
         "could_not_run": text(decision.could_not_run),
         "degraded": text(decision.degraded),
         "answer": answer,
+        "propensity": bits(decision.propensity),
     }
 
 
@@ -165,6 +167,11 @@ def _differing(release: Loaded, names: tuple[str, ...], kept: Kept) -> tuple[Par
     vector = Vector(names, decision.vector.values, decision.vector.missing)
     gone = tuple(name for name in decision.degraded if name not in (MODEL, RULES))
     judgement = judge(release, kept.event, vector, gone, explain=kept.explain, signals=decision.signals)
+    propensity = None
+    if decision.propensity is not None:  # drawn, with the result that the row says; whether it could be is judged anew
+        propensity = chance(release, Case(kept.event, vector, decision.signals, judgement))
+        if propensity is not None and decision.let_through:
+            judgement = let_through(judgement, propensity)
     made = msgspec.structs.replace(
         decision,
         action=judgement.action,
@@ -173,6 +180,7 @@ def _differing(release: Loaded, names: tuple[str, ...], kept: Kept) -> tuple[Par
         factors=judgement.factors,
         could_not_run=judgement.could_not_run,
         degraded=judgement.degraded,
+        propensity=propensity,
     )
     again = columns(made, encode(made))
     return tuple(

@@ -67,7 +67,8 @@ class Decision(msgspec.Struct, frozen=True):
     """An answer as it is written to the ledger, once.
 
     `degraded` says what it was made without; `seq` is None when that was the live state. `could_not_run`: rules
-    that lacked a value. `signals`: what lists and outside sources said of the event when it was decided.
+    that lacked a value. `signals`: what lists and outside sources said of the event when it was decided. `propensity`:
+    by what chance a decline could be let through, where that was drawn (fradect/exploration.py).
     """
 
     decision_id: str
@@ -87,6 +88,17 @@ class Decision(msgspec.Struct, frozen=True):
     could_not_run: tuple[str, ...]
     timings_us: Mapping[str, int]
     signals: Mapping[str, Value] = msgspec.field(default_factory=dict)
+    propensity: float | None = None
+
+    @property
+    def let_through(self) -> bool:
+        """A decline, but for the draw."""
+        return self.propensity is not None and self.action is Action.APPROVE
+
+    @property
+    def judged(self) -> Action:
+        """What release and event alone lead to."""
+        return Action.DECLINE if self.let_through else self.action
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ class Beside:
         if decided is None or decided.decision is None:
             return Said(failed=asked.failed)
         decision = decided.decision
-        return Said(decision.action, decision.score, decision.degraded, decision.timings_us["judgement"])
+        return Said(decision.judged, decision.score, decision.degraded, decision.timings_us["judgement"])
 
     def _said_by_other(self, asked: _Asked) -> Said:
         """Where nothing was decided, there is nothing to look at."""

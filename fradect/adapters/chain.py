@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 GENESIS = bytes(32)
-CHAIN_FORMAT = 2  # of rows written from now on; each row says its own
+CHAIN_FORMAT, DRAWN_FORMAT = 2, 3  # of rows written from now on, and of those with a propensity; each row says its own
 
 # What a link covers, in this order for ever; the outcome, which comes later, stands outside.
 EVENT_COLUMNS = ("tenant_id", "module", "event_id", "event_time", "observed_at", "fields")
@@ -37,7 +37,11 @@ DECISION_COLUMNS = (
     "writer",
     "chain_seq",
 )
-_ADDED = {1: (), CHAIN_FORMAT: ("signals", "chain_format")}
+_ADDED = {
+    1: (),
+    CHAIN_FORMAT: ("signals", "chain_format"),
+    DRAWN_FORMAT: ("signals", "chain_format", "propensity"),
+}
 
 _ENCODER = msgspec.msgpack.Encoder()
 _of_event = itemgetter(*EVENT_COLUMNS)

@@ -161,6 +161,7 @@ def _kept(row: sa.Row[Any]) -> Kept:
         could_not_run=tuple(msgspec.json.decode(row.could_not_run)),
         timings_us=msgspec.json.decode(row.timings),
         signals=msgspec.json.decode(row.signals),
+        propensity=row.propensity,
     )
     stored = {
         "score": row.score,
@@ -170,5 +171,6 @@ def _kept(row: sa.Row[Any]) -> Kept:
         "could_not_run": row.could_not_run,
         "degraded": row.degraded,
         "answer": bytes(row.answer),
+        "propensity": bits(row.propensity),
     }
     return Kept(event_of(row), decision, bool(msgspec.json.decode(row.options).get("include_factors", True)), stored)

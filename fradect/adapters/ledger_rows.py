@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fradect.adapters.chain import CHAIN_FORMAT, GENESIS
+from fradect.adapters.chain import CHAIN_FORMAT, DRAWN_FORMAT, GENESIS
 from fradect.ports import DataKey, Record
 from fradect.types import Action
 
@@ -54,7 +54,8 @@ def decision_row(record: Record, writer: str, head: Head) -> dict[str, Any]:
         "chain_seq": head.seq + 1,
         "prev_hash": head.hash,
         "signals": _text(dict(decision.signals)),
-        "chain_format": CHAIN_FORMAT,
+        "chain_format": CHAIN_FORMAT if decision.propensity is None else DRAWN_FORMAT,
+        "propensity": decision.propensity,
     }
 
 

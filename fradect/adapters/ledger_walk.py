@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from fradect.adapters.chain import CHAIN_FORMAT, DECISION_COLUMNS, EVENT_COLUMNS, GENESIS, columns_of
+from fradect.adapters.chain import DECISION_COLUMNS, DRAWN_FORMAT, EVENT_COLUMNS, GENESIS, columns_of
 from fradect.adapters.database import open_database, reason
 from fradect.errors import Unavailable
 
@@ -18,9 +18,10 @@ _BEFORE = 2  # columns of a row ahead of those that its hash covers
 _WRITER, _SEQ, _ID = (
     _BEFORE + len(EVENT_COLUMNS) + DECISION_COLUMNS.index(name) for name in ("writer", "chain_seq", "id")
 )
-_END = {format_: _BEFORE + len(columns_of(format_)) for format_ in range(1, CHAIN_FORMAT + 1)}
+_END = {format_: _BEFORE + len(columns_of(format_)) for format_ in range(1, DRAWN_FORMAT + 1)}
+_FORMAT, _PROPENSITY = (_BEFORE + columns_of(DRAWN_FORMAT).index(name) for name in ("chain_format", "propensity"))
 
-_OF_DECISION = columns_of(CHAIN_FORMAT)[len(EVENT_COLUMNS) :]
+_OF_DECISION = columns_of(DRAWN_FORMAT)[len(EVENT_COLUMNS) :]
 _COVERED = ", ".join([*(f"e.{name}" for name in EVENT_COLUMNS), *(f"d.{name}" for name in _OF_DECISION)])
 SAME = "ON e.tenant_id = d.tenant_id AND e.module = d.module AND e.event_id = d.entity_id"
 _BEFORE_IT = "SELECT row_hash FROM risk_decisions WHERE writer = {p} AND chain_seq = {p}"
@@ -131,8 +132,14 @@ def _walk(rows: Iterable[tuple[Any, ...]], stretch: Stretch, previous: bytes | N
         seq += 1
         if previous is None:
             previous = row[0]
-        own = sha256(previous + encode(row[_BEFORE : ends.get(row[-1], _BEFORE)])).digest()
-        if row[1] != own or row[_SEQ] != seq or row[0] != previous or (seq in due and due[seq][0] != own):
+        own = sha256(previous + encode(row[_BEFORE : ends.get(row[_FORMAT], _BEFORE)])).digest()
+        if (
+            row[1] != own
+            or row[_SEQ] != seq
+            or row[0] != previous
+            or (seq in due and due[seq][0] != own)
+            or (row[_PROPENSITY] is not None and row[_FORMAT] != DRAWN_FORMAT)
+        ):
             return Walked(seq - stretch.first, _what_is_wrong(row, seq, previous, own, due))
         previous = own
     gone = None if seq == stretch.last else Broken(_missing(seq + 1, stretch.last), stretch.writer, seq + 1)
@@ -153,6 +160,6 @@ def _what_is_wrong(
         return Broken("its event is missing", writer, seq, decision_id)
     if row[0] != previous:
         return Broken("it does not follow the row before it", writer, seq, decision_id)
-    if row[1] != own:
+    if row[1] != own or (row[_PROPENSITY] is not None and row[_FORMAT] != DRAWN_FORMAT):
         return Broken("a value of the decision or of its event is not as it was written", writer, seq, decision_id)
     return Broken(f"it is another row than {due[seq][1]} says", writer, seq, decision_id)

@@ -100,10 +100,12 @@ risk_decisions = sa.Table(
     sa.Column("outcome_updated_at", sa.BigInteger),
     sa.Column("signals", sa.Text, nullable=False, server_default="{}"),
     sa.Column("chain_format", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("propensity", sa.Double),
     sa.UniqueConstraint("tenant_id", "module", "entity_id", name="risk_decisions_entity"),
     sa.UniqueConstraint("writer", "chain_seq", name="risk_decisions_chain"),
     sa.Index("risk_decisions_page", "tenant_id", "created_at", "id"),
     sa.Index("risk_decisions_outcome", "tenant_id", "outcome", "created_at", "id", **some_rows("outcome IS NOT NULL")),
+    sa.Index("risk_decisions_drawn", "tenant_id", "module", "created_at", **some_rows("propensity IS NOT NULL")),
 )
 
 # What a decision turned out to be, as it was told: corrections are added, nothing is changed. `known_at` is when it was

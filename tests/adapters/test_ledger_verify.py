@@ -142,7 +142,8 @@ def test_rows_written_before_signals_were_kept_still_verify(tmp_path: Path, monk
     url = f"sqlite:///{tmp_path}/ledger.db"
     engine = open_database(url)
     _migrate_to(engine, "ledger_0001", monkeypatch)
-    old = [column.name for column in tables.risk_decisions.columns if column.name not in ("signals", "chain_format")]
+    new = ("signals", "chain_format", "propensity")
+    old = [column.name for column in tables.risk_decisions.columns if column.name not in new]
     head = Head()
     with engine.begin() as connection:
         for name in ("old1", "old2"):
@@ -157,9 +158,31 @@ def test_rows_written_before_signals_were_kept_still_verify(tmp_path: Path, monk
     engine.dispose()
     ledger = SqlLedger(url)
     ledger.commit(record("new", signals={"list": "deny"}))
+    ledger.commit(record("newest", propensity=0.02))
     ledger.close()
     checked = verify(url)
-    assert (checked.decisions, checked.broken) == (3, None)
+    assert (checked.decisions, checked.broken) == (4, None)
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE risk_decisions SET propensity = 0.5 WHERE id = 'dec_drawn'",
+        "UPDATE risk_decisions SET propensity = NULL WHERE id = 'dec_drawn'",
+        "UPDATE risk_decisions SET propensity = NULL, chain_format = 2 WHERE id = 'dec_drawn'",
+        "UPDATE risk_decisions SET propensity = 0.5 WHERE id = 'dec_tx3'",
+    ],
+)
+def test_a_chance_that_was_changed_taken_away_or_put_in_is_found(
+    ledger: SqlLedger, ledger_url: str, tampering: str
+) -> None:
+    ledger.commit(record("drawn", propensity=0.02))
+    assert verify(ledger_url).broken is None
+    _do(ledger, tampering)
+    broken = verify(ledger_url).broken
+    assert broken is not None
+    assert broken.decision_id in tampering
+    assert "not as it was written" in broken.what
 
 
 @pytest.mark.parametrize("worth_it", [1, 99])
@@ -191,6 +214,7 @@ def test_without_a_ledger_there_is_nothing_to_verify(tmp_path: Path) -> None:
 def test_a_link_covers_what_its_format_says() -> None:
     assert chain.columns_of(2)[-2:] == ("signals", "chain_format")
     assert chain.columns_of(2)[:-2] == chain.columns_of(1)
+    assert chain.columns_of(3) == (*chain.columns_of(2), "propensity")
     row = {"number": 1, "day": "2026-11-04", "writer": "main", "chain_seq": 4, "row_hash": b"h"}
     linked = checkpoint_link(GENESIS, row)
     assert all(checkpoint_link(GENESIS, row | {name: value}) != linked for name, value in (("day", ""), ("number", 2)))

@@ -84,7 +84,8 @@ class Factor(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A decision: APPROVE, REVIEW or DECLINE. `degraded` says what it was made without."""
+    """A decision: APPROVE, REVIEW or DECLINE. `degraded` says what it was made without; `explored` that it would have
+    been a decline, and was let through by chance."""
 
     decision_id: str
     score: int
@@ -94,6 +95,7 @@ class Answer(msgspec.Struct, frozen=True):
     release: str
     request_id: str
     processing_time_ms: float
+    explored: bool = False
 
 
 class Told(msgspec.Struct, frozen=True):
