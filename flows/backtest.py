@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from flows.progress import stage as announced
 from flows.stage import stage
 from flows.stored import Scope, Stored, stored
 from flows.wiring import Workshop, workshop
+from flows.wiring.exploring import drawn
 from flows.wiring.past import PastReader, PastRows, growing, lists_then, reader
 from fradect.bulk import SAID, Trace, trace
 from fradect.errors import InvalidInput, NotFound
@@ -28,6 +29,7 @@ from fradect.types import DAY, SECOND, Action, Verdict
 from training.backtest import Numbers, Side, Tried, numbers
 from training.changes import SCHEMA, Decided, Filter, changes
 from training.dataset import SplitPlan
+from training.declined import Declined
 from training.evaluate import LEAST_FRAUDS, Comparison, Scored, compare
 from training.fairness import FairnessTable, audit
 from training.rule_work import Known, RuleFacts, RuleWork
@@ -79,6 +81,7 @@ class Backtested:
     stored: Stored | None
     notes: tuple[str, ...]
     seconds: float
+    declined: Mapping[str, Declined] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ def backtest(module: str, tenant: str, release_id: str, asked: Asked) -> Backtes
         stored=check,
         notes=tuple(run.notes(ranking)),
         seconds=time.monotonic() - began,
+        declined=run.gathered.declined(tried),
     )
 
 
@@ -177,6 +181,7 @@ class _Run:
     def __init__(self, shop: Workshop, pair: _Pair, source: PastReader, period: Period) -> None:
         self._pair, self._source, self._period = pair, source, period
         self._lists, self.entries = lists_then(shop)
+        self._drawn = drawn(shop)
         self._now = time.time_ns() // 1000
         took = source.delays()
         self.delay = int(np.ceil(np.quantile(took, MATURED) / DAY)) * DAY if took.size else SplitPlan().delay
@@ -195,7 +200,11 @@ class _Run:
     def _stretch(self, rows: PastRows, wanted: Filter, write: Callable[[pa.Table], None]) -> None:
         events = _listed(self._lists, rows.events)
         traces = self._traces(events, rows)
+        due = rows.events["event_time"].to_numpy() + self.delay <= self._now
         known = Known(rows.label, self._matured(rows), rows.amount)
+        if self._drawn is not None:
+            chance, through = self._drawn.over(rows.events["event_id"].to_pylist())
+            self.gathered.see(chance, known.matured & ((chance == 1) | through), due)
         for side, made in zip(_BOTH, traces, strict=True):
             self.work[side].add(made, known)
         self.gathered.add(rows, known.matured, traces)
@@ -229,6 +238,11 @@ class _Run:
             said.append(f"Events before {_day(learnt)} were there when a release was made: figures on them flatter it.")
         if pair.champion.policy.costs != pair.candidate.policy.costs:
             said.append("The releases value money differently; both are valued by the candidate's costs here.")
+        if self._drawn is not None:
+            said.append(
+                "Declines that were let through by chance stand for all that were drawn in the table of declines; the "
+                "other figures are of the labels at hand."
+            )
         if ranking is None:
             said.append(f"Fewer than {LEAST_FRAUDS} matured frauds: no average precision.")
         return said

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from flows.backtest import Backtested
-from flows.backtest_screen import TITLES, grid, headline, load, measures, share, stored_lines
+from flows.backtest_screen import TITLES, declines, grid, headline, load, measures, share, stored_lines
 from fradect.money import exponent_of
 from monitoring.charts import COLOURS, Said, Span, bars, lines, spans
 from monitoring.sheet import page, table, text
@@ -32,6 +32,7 @@ def page_of(found: Backtested) -> bytes:
         "In brackets: 95 % interval, customers drawn anew.</p>",
         table(("", "champion", "candidate", "candidate less champion"), list(measures(found))),
         *_charts(found),
+        *_declines(found),
         "<h2>Reviews by day</h2>",
         f"<p>{text(load(found))}.</p>",
         lines(_loads(found), "events to review, a day", lambda value: f"{value:,.0f}"),
@@ -53,6 +54,16 @@ def _stored(found: Backtested) -> Iterator[str]:
     if found.stored is not None:
         look = "good" if found.stored.proven else "bad"
         yield from (f'<p class="{look}">{text(line)}.</p>' for line in stored_lines(found))
+
+
+def _declines(found: Backtested) -> Iterator[str]:
+    if found.declined:
+        yield "<h2>Declines, by what was let through by chance</h2>"
+        yield (
+            "<p>Each decline that was let through stands for one over its chance (Horvitz and Thompson). In brackets: "
+            "95 % interval, Wilson's and Poisson's at the effective number of customers.</p>"
+        )
+        yield table(("", "champion", "candidate"), list(declines(found)))
 
 
 def _charts(found: Backtested) -> Iterator[str]:

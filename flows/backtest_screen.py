@@ -38,6 +38,9 @@ def show(console: Console, found: Backtested, files: Mapping[str, Path | None]) 
     )
     columns = ("", "champion", "candidate", "candidate less champion")
     console.print(table(f"On {whole.matured:,} matured events, {whole.frauds:,} fraud", columns, list(measures(found))))
+    if found.declined:
+        titles = ("", "champion", "candidate")
+        console.print(table("Declines, by what was let through by chance", titles, list(declines(found))))
     console.print(Text(load(found)))
     rules = [rule for rule in found.rules["candidate"] if rule.hits][:_RULES]
     rows = [
@@ -76,6 +79,21 @@ def measures(found: Backtested) -> Iterator[tuple[str, ...]]:
     if found.ranking is not None:
         champion, gain = found.ranking.champion_average_precision, found.ranking.average_precision
         yield "average precision", f"{champion:.4f}", f"{champion + gain.value:.4f}", gain.text(4)
+
+
+def declines(found: Backtested) -> Iterator[tuple[str, ...]]:
+    """What exploration tells of both releases' declines."""
+    both = [found.declined[side] for side in ("champion", "candidate")]
+    yield "declined, label due", *(f"{one.events:,}" for one in both)
+    yield "of these known, let through by chance", *(f"{one.let_through:,}" for one in both)
+    yield "of these never let through, and not judged", *(f"{one.never:,}" for one in both)
+    yield "precision of declines", *(_percents(one.precision) for one in both)
+    yield "share of honest events declined", *(_percents(one.false_positive_rate) for one in both)
+    yield "precision of the labels at hand (biased)", *(share(one.at_hand) or "not defined" for one in both)
+
+
+def _percents(span: Interval | None) -> str:
+    return "not defined" if span is None else f"{Interval(100 * span.value, 100 * span.low, 100 * span.high).text(2)} %"
 
 
 def said(name: str, spans: Mapping[str, Interval], currency: str, unit: str = "%") -> str:
@@ -137,6 +155,7 @@ def figures(found: Backtested) -> dict[str, Any]:
         "whole": _part(found.numbers.whole),
         "slices": [_part(part) for part in found.numbers.parts],
         "average_precision": None if found.ranking is None else asdict(found.ranking),
+        "declined": {side: asdict(one) for side, one in found.declined.items()},
         "rules": {
             side: [{**asdict(rule), "precision": rule.precision} for rule in rules]
             for side, rules in found.rules.items()

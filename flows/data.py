@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from flows.evidence import Candidate
 from flows.wiring import Workshop
+from flows.wiring.exploring import drawn
 from flows.wiring.training_sets import read
 from fradect.features.contract import Contract
 from fradect.types import DAY, Event
@@ -26,7 +27,20 @@ def load_dataset(shop: Workshop, contract: Contract) -> Dataset:
     dataset = Dataset(**read(path, shop.module, contract))
     now = time.time_ns() // 1000
     old_enough = dataset.time + plan_of(dataset).delay <= now
-    return replace(dataset, labelled=dataset.labelled & (dataset.known_at <= now) & old_enough)
+    dataset = replace(dataset, labelled=dataset.labelled & (dataset.known_at <= now) & old_enough)
+    return _weighed(shop, dataset)
+
+
+def _weighed(shop: Workshop, dataset: Dataset) -> Dataset:
+    """Declines that were let through stand for those that were not, whose labels, if any, did not come by chance."""
+    found = drawn(shop)
+    if found is None:
+        return dataset
+    chance, through = found.over(dataset.event_id)
+    by_chance = (chance > 0) & (chance < 1)
+    weight = np.ones(len(dataset))
+    weight[through] = 1 / chance[through]
+    return replace(dataset, labelled=dataset.labelled & (through | ~by_chance), weight=weight)
 
 
 def plan_of(dataset: Dataset) -> SplitPlan:

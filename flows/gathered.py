@@ -16,6 +16,7 @@ from fradect.modules.declaration import FieldType, Module
 from training.backtest import Side, Tried
 from training.changes import SCHEMA
 from training.dataset import Dataset
+from training.declined import Declined, Seen, declined
 from training.slices import slices
 
 Texts = npt.NDArray[np.object_]
@@ -57,6 +58,11 @@ class Gathered:
         for name, column in rows.protected.items():
             self._keep(f"protected.{name}", column)
 
+    def see(self, chance: npt.NDArray[np.float64], known: npt.NDArray[np.bool_], due: npt.NDArray[np.bool_]) -> None:
+        """Of the same events, where declines were let through: see Seen; `due`: whether the label should be known."""
+        for name, column in (("chance", chance), ("known", known), ("due", due)):
+            self._keep(name, column)
+
     def exemplify(self, changed: pa.Table, wanted: pa.Table) -> None:
         """The largest of what is wanted stay."""
         self.changed += changed.num_rows
@@ -78,6 +84,17 @@ class Gathered:
         }
         base = {name: column(name) for name in ("label", "matured", "amount", "time", "customer")}
         return Tried(candidate=sides["candidate"], champion=sides["champion"], slices=self._slices(currency), **base)
+
+    def declined(self, tried: Tried) -> Mapping[str, Declined]:
+        """How good both releases' declines are; nothing where none was ever let through."""
+        if "chance" not in self._pieces:
+            return {}
+        due = np.flatnonzero(self.column("due"))
+        seen = Seen(self.column("chance")[due], self.column("known")[due])
+        return {
+            side: declined(made.action[due], tried.label[due], seen, tried.customer[due])
+            for side, made in (("champion", tried.champion), ("candidate", tried.candidate))
+        }
 
     @property
     def protected(self) -> Mapping[str, Texts]:

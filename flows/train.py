@@ -55,7 +55,7 @@ def train(module: str, tenant: str, trials: int = 12, seed: int = 7, amounts: tu
 def _release(shop: Workshop, dataset: Dataset, splits: Splits, trained: Trained, edges: list[int]) -> Release:
     """Thresholds are chosen on calibration events, on the scores that rules and model give them together."""
     chosen = dataset.rows(splits.calibration)
-    calibrator = calibrate(trained.margins["calibration"], chosen.label)
+    calibrator = calibrate(trained.margins["calibration"], chosen.label, chosen.weight)
     probability = calibrator.probability(trained.margins["calibration"])
     costs = shop.facts.costs
     by_model = choose_thresholds(costs, to_scores(probability), chosen.amount, probability)
@@ -74,9 +74,19 @@ def _assembled(shop: Workshop, model: bytes, calibrator: Calibrator, thresholds:
         model=model,
         calibrator=calibrator,
         rulebook=(PROJECT / "rulebooks" / shop.module.rulebook).read_bytes(),
-        policy=Policy(*thresholds, shop.facts.base_currency, shop.facts.costs),
+        policy=_policy(shop, thresholds),
         engines={name: version(name) for name in ("fradect", "xgboost-cpu", "zen-engine", "numpy")},
     )
+
+
+def _policy(shop: Workshop, thresholds: tuple[int, int]) -> Policy:
+    """Chosen anew are thresholds alone; the limits and the terms of exploration that people gave the champion stay."""
+    fresh = Policy(*thresholds, shop.facts.base_currency, shop.facts.costs)
+    champion = shop.releases.champion(shop.module.name, shop.tenant)
+    known = fresh if champion is None else shop.releases.load(champion).policy
+    if known.base_currency != fresh.base_currency:
+        return fresh
+    return replace(fresh, limits=known.limits, exploration=known.exploration)
 
 
 def _candidate(shop: Workshop, release: Release, trained: Trained) -> Candidate:

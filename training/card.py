@@ -8,6 +8,7 @@ from fradect.money import exponent_of
 from fradect.release import Release, digests
 from fradect.types import DAY, SECOND, Verdict
 from training.bootstrap import Interval
+from training.declined import Declined
 from training.evaluate import Comparison, Evaluation
 from training.fairness import FairnessTable
 from training.fit import TrainingFacts
@@ -37,6 +38,7 @@ class CardFacts:
     verdicts: Sequence[Verdict]
     comparison: Comparison | None = None
     champion: str | None = None
+    declined: Declined | None = None
 
 
 def render(facts: CardFacts) -> str:
@@ -128,12 +130,25 @@ def _metrics(facts: CardFacts) -> Iterator[str]:
         "Precision, recall and F1 count what the policy reviews or declines. Money: docs/concepts/money.md."
     )
     yield "Decisions: " + ", ".join(f"{name} {count:,}" for name, count in evaluation.decisions.items()) + "."
+    yield from _declined(facts.declined)
     if facts.comparison is not None:
         gain = facts.comparison
         saved = said("money_saved", gain.money_saved, evaluation.currency)
         yield ""
         precision = gain.average_precision.text(4)
         yield f"Less the champion's, on the same events: average precision {precision}, money saved {saved}."
+
+
+def _declined(found: Declined | None) -> Iterator[str]:
+    """What exploration tells, where there was any."""
+    if found is None or found.precision is None or found.false_positive_rate is None:
+        return
+    yield ""
+    yield (
+        f"Declines, by {found.let_through:,} that were let through by chance, each standing for one over its chance: "
+        f"precision {found.precision.text()}, share of honest events declined {found.false_positive_rate.text(4)} "
+        "(intervals: Wilson's and Poisson's). Of declines that are never let through this says nothing."
+    )
 
 
 def _slices(facts: CardFacts) -> Iterator[str]:

@@ -41,7 +41,7 @@ class Dataset:
     `matrix`: float64 (n, len(names)), columns in contract order, NaN missing. `label` is meaningful where
     `labelled`; `known_at` is when it became known (microseconds, 0 where unlabelled). `amount`: minor units
     of the base currency. `customer`: a code per customer, -1 for none. `protected`: an object column per
-    attribute, None where unknown; never a feature.
+    attribute, None where unknown; never a feature. `weight`: how many events each stands for in training; None: one.
     """
 
     names: tuple[str, ...]
@@ -54,6 +54,7 @@ class Dataset:
     customer: Ints
     event_id: Texts
     protected: Mapping[str, Texts] = field(default_factory=dict)
+    weight: Matrix | None = None
 
     def __post_init__(self) -> None:
         n, width = self.matrix.shape
@@ -81,6 +82,7 @@ class Dataset:
             self.customer[index],
             self.event_id[index],
             {name: column[index] for name, column in self.protected.items()},
+            None if self.weight is None else self.weight[index],
         )
 
 

@@ -105,7 +105,8 @@ def train(dataset: Dataset, splits: Splits, contract: Contract, settings: TrainS
 
 
 def sample(dataset: Dataset, rows: Ints) -> Sample:
-    return Sample(dataset.matrix[rows], dataset.label[rows], np.ones(rows.size))
+    weight = np.ones(rows.size) if dataset.weight is None else dataset.weight[rows]
+    return Sample(dataset.matrix[rows], dataset.label[rows], weight)
 
 
 def fit(rows: Sample, shape: Shape, params: Params, rounds: int) -> xgb.Booster:
@@ -131,9 +132,10 @@ def importance(booster: xgb.Booster, contract: Contract) -> dict[str, float]:
 
 
 def data_digest(dataset: Dataset, splits: Splits) -> str:
-    """SHA-256 over what training saw: names, features and labels of each part, in order."""
+    """SHA-256 over what training saw: names, features, labels and weights of each part, in order."""
     digest = hashlib.sha256("\n".join(dataset.names).encode())
     for rows in (splits.train, splits.validation, splits.calibration, splits.test):
-        for column in (dataset.matrix, dataset.label, dataset.time, dataset.amount):
+        weight = () if dataset.weight is None else (dataset.weight,)
+        for column in (dataset.matrix, dataset.label, dataset.time, dataset.amount, *weight):
             digest.update(np.ascontiguousarray(column[rows]).data)
     return digest.hexdigest()
