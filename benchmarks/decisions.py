@@ -49,7 +49,14 @@ LIMITS = {
     "p99_ratio": 1.5,
     "shadow_ratio": 1.1,
 }
-GOALS = {"glue_ratio": 20.0, "decent_cpu_ratio": 0.15, "factors_ratio": 10.0, "cpu_us": 250.0, "p99_ratio": 1.1, "shadow_ratio": 1.0}
+GOALS = {
+    "glue_ratio": 20.0,
+    "decent_cpu_ratio": 0.15,
+    "factors_ratio": 10.0,
+    "cpu_us": 250.0,
+    "p99_ratio": 1.1,
+    "shadow_ratio": 1.0,
+}
 AT_LEAST = ("glue_ratio", "factors_ratio")
 
 
