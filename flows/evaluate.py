@@ -16,6 +16,7 @@ from flows.progress import stage as announced
 from flows.stage import stage
 from flows.wiring import Workshop, leave_bytes, workshop
 from flows.wiring.derived import derive
+from flows.wiring.exploring import drawn
 from flows.wiring.registry import record
 from fradect.features.contract import Contract
 from fradect.judgement import Loaded, load
@@ -24,6 +25,7 @@ from fradect.types import Action, Verdict
 from training.bootstrap import Interval
 from training.card import CardFacts, render
 from training.dataset import Dataset
+from training.declined import Declined, Seen, declined
 from training.evaluate import Comparison, Scored, compare
 from training.evaluate import evaluate as measure
 from training.fairness import audit
@@ -91,7 +93,17 @@ def _measure(trial: _Trial) -> CardFacts:
     is_edit = champion is not None and trial.candidate.made_from == champion
     verdicts: list[Verdict] = [improvement(evaluation, comparison, policy.limits, is_edit=is_edit), fair]
     stored = trial.shop.releases.load(trial.release.id)
-    return CardFacts(stored, trial.candidate.training, evaluation, fairness, verdicts, comparison, champion)
+    training, known = trial.candidate.training, _declined(trial)
+    return CardFacts(stored, training, evaluation, fairness, verdicts, comparison, champion, known)
+
+
+def _declined(trial: _Trial) -> Declined | None:
+    """How good its declines are, by what was let through of them; None where nothing ever was."""
+    found, scored = drawn(trial.shop), trial.scored
+    if found is None:
+        return None
+    chance, through = found.over(trial.dataset.event_id)
+    return declined(scored.chosen, scored.label, Seen(chance, (chance == 1) | through), scored.customer)
 
 
 def _beside_champion(trial: _Trial) -> tuple[str | None, Comparison | None]:
