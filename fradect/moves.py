@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fradect.errors import Conflict, NotFound
-from fradect.four_eyes import NeedsSecond
 from fradect.ports import ReleaseStore
-from fradect.rollout import Rollout, Shown, Step, approved, declined, is_proposed, proposed, rolled_back
+from fradect.rollout import Rollout, Shown, Step, approved, declined, proposed, rolled_back
 from fradect.types import Verdict
 
 LONGEST = 500  # characters of a reason that are kept
@@ -56,17 +55,6 @@ def roll_back(store: ReleaseStore, module: str, tenant_id: str, act: Act, releas
         raise Conflict(f"{release} is not the one to give way for {tenant_id!r}, {first} is: look again")
     after = rolled_back(now, step("rolled back" if now.challenger is None else "withdrawn", act))
     store.move(module, tenant_id, after)
-    return after
-
-
-def take(store: ReleaseStore, module: str, tenant_id: str, after: Rollout, verdicts: Sequence[Verdict]) -> Rollout:
-    """The rollout after the step; where two have to agree to it and have not, the one in which it waits for them."""
-    try:
-        store.move(module, tenant_id, after)
-    except NeedsSecond:
-        now = store.rollout(module, tenant_id)
-        is_waiting = now is not None and is_proposed(now, after)
-        return now if now is not None and is_waiting else propose(store, module, tenant_id, after, verdicts)
     return after
 
 

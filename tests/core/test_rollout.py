@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -12,11 +13,17 @@ from fradect.errors import Conflict, InvalidInput
 from fradect.rollout import (
     WHOLE,
     Rollout,
+    Shown,
     Stage,
     Step,
+    approved,
+    declined,
+    is_agreed,
     is_chosen,
     named,
+    needs_second,
     promoted,
+    proposed,
     rolled_back,
     shadowed,
     split,
@@ -25,6 +32,7 @@ from fradect.rollout import (
 
 STEP = Step("tried", "ann", "a test", 1_000)
 RELEASES = st.sampled_from(["rel_a", "rel_b", "rel_c"])
+PEOPLE = st.sampled_from(["ann", "bob", "cyd"])
 
 
 def mac(message: bytes) -> bytes:
@@ -91,16 +99,132 @@ def test_a_split_keeps_its_share_and_its_end() -> None:
         split(tried(0), 5_000, STEP.at, STEP)
 
 
+CARD = (Shown("declines", "pass", "41 against 39"),)
+
+
+def waiting(by: str = "ann", share: int = 500) -> Rollout:
+    now = tried(0)
+    return proposed(now, widened(now, share, Step("canary", by, "a test", 2_000)), CARD)
+
+
+def test_a_proposal_changes_nothing_but_that_it_waits_with_its_card() -> None:
+    before, now = tried(0), waiting("cyd")
+    assert (now.number, now.share, now.stage, now.since) == (before.number + 1, 0, Stage.SHADOW, before.since)
+    assert now.proposed is not None
+    assert (now.proposed.release, now.proposed.share, now.proposed.card) == ("rel_b", 500, CARD)
+    assert (now.proposed.asked.what, now.proposed.asked.by) == ("canary", "cyd")
+    other = proposed(tried(0), widened(tried(0), 500, STEP), (Shown("declines", "pass", "another"),))
+    assert other.proposed is not None
+    assert other.proposed.evidence != now.proposed.evidence
+
+
+@pytest.mark.parametrize(("by", "why"), [("ann", "began this trial"), ("cyd", "asked for this step")])
+def test_whoever_asked_or_began_is_no_second_person(by: str, why: str) -> None:
+    now = waiting("cyd")
+    with pytest.raises(Conflict, match=why):
+        approved(now, Step("approved", by, "yes", 3_000))
+    yes = approved(now, Step("approved", "bob", "yes", 3_000))
+    with pytest.raises(Conflict, match="by bob already"):
+        approved(yes, Step("approved", "dan", "yes", 4_000))
+
+
+def test_what_was_agreed_to_is_this_step_and_no_other() -> None:
+    now = approved(waiting(), Step("approved", "bob", "yes", 3_000))
+    assert is_agreed(now, widened(now, 500, STEP))
+    assert not is_agreed(now, widened(now, 600, STEP))
+    assert not is_agreed(now, split(now, 500, 9_000, STEP))
+    assert not is_agreed(now, promoted(now, STEP))
+    assert not is_agreed(waiting(), widened(waiting(), 500, STEP))
+
+
+@pytest.mark.parametrize("step", [promoted, rolled_back, lambda now, step: widened(now, 600, step)])
+def test_a_proposal_is_over_when_the_rollout_goes_on(step: Callable[[Rollout, Step], Rollout]) -> None:
+    gone_on = step(approved(waiting(), Step("approved", "bob", "yes", 3_000)), STEP)
+    assert (gone_on.proposed, gone_on.approved) == (None, None)
+    with pytest.raises(Conflict, match="nothing waits"):
+        approved(gone_on, Step("approved", "bob", "yes", 3_000))
+
+
+def test_what_was_proposed_of_an_older_rollout_is_not_proposed() -> None:
+    then = tried(0)
+    after = widened(then, 500, STEP)
+    with pytest.raises(Conflict, match="look again"):
+        proposed(rolled_back(then, STEP), after, CARD)
+
+
+def test_a_no_withdraws_the_challenger_and_leaves_the_champion() -> None:
+    after = declined(waiting(), STEP)
+    assert (after.release, after.challenger, after.proposed) == ("rel_a", None, None)
+    alone = named(None, "rel_a", STEP)
+    kept = declined(proposed(alone, named(alone, "rel_b", STEP), CARD), STEP)
+    assert (kept.release, kept.previous, kept.proposed) == ("rel_a", None, None)
+    with pytest.raises(Conflict, match="nothing waits"):
+        declined(kept, STEP)
+
+
+def test_steps_that_need_a_second_person() -> None:
+    first, shadow, canary = named(None, "rel_a", STEP), tried(0), tried(500)
+    champion = promoted(canary, STEP)
+    assert not needs_second(None, first)
+    assert not needs_second(first, shadow)
+    assert needs_second(shadow, canary)
+    assert needs_second(shadow, split(shadow, 500, 9_000, STEP))
+    assert not needs_second(canary, widened(canary, 2_500, STEP))
+    assert needs_second(canary, widened(canary, WHOLE, STEP))
+    assert needs_second(canary, champion)
+    assert needs_second(champion, named(champion, "rel_a", STEP)), "named again it is no way back"
+    assert not needs_second(champion, rolled_back(champion, STEP))
+    assert not needs_second(canary, rolled_back(canary, STEP))
+
+
 class Steps(RuleBasedStateMachine):
-    """Any steps in any order."""
+    """Any steps in any order. `agreed`: what a second person said yes to, and has not been taken."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = named(None, "rel_a", STEP)
+        self.agreed: Rollout | None = None
+        self.wished: Rollout | None = None
 
     def _step(self, after: Rollout) -> None:
         assert after.number == self.now.number + 1
+        if needs_second(self.now, after):
+            assert is_agreed(self.now, after) == (self.agreed is not None and _same(self.agreed, after))
+        self.now, self.agreed = after, None
+
+    @rule(release=RELEASES, share=st.sampled_from([500, WHOLE]), by=PEOPLE)
+    def propose(self, release: str, share: int, by: str) -> None:
+        step = Step("wished", by, "a test", 2_000)
+        now = self.now
+        after = named(now, release, step) if now.challenger in (None, release) else _wider(now, share, step)
+        if now.proposed is None and after is not None and needs_second(now, after):
+            self._wait(proposed(now, after, CARD))
+            self.wished = after
+        elif after is not None:
+            with pytest.raises(Conflict):
+                proposed(now, after, CARD)
+
+    @rule(by=PEOPLE)
+    def approve(self, by: str) -> None:
+        waits, step = self.now.proposed, Step("approved", by, "yes", 3_000)
+        if waits is None or self.now.approved is not None or by in (waits.asked.by, self.now.begun_by):
+            with pytest.raises(Conflict):
+                approved(self.now, step)
+        else:
+            self._wait(approved(self.now, step))
+            self.agreed = self.wished
+
+    def _wait(self, after: Rollout) -> None:
+        """Nothing but what waits may have changed."""
+        assert after.number == self.now.number + 1
+        kept = {name: getattr(after, name) for name in ("release", "challenger", "stage", "share", "since", "previous")}
+        assert kept == {name: getattr(self.now, name) for name in kept}
         self.now = after
+
+    @rule()
+    def refuse(self) -> None:
+        if self.now.proposed is not None:
+            self._step(declined(self.now, STEP))
 
     @rule(release=RELEASES)
     def name(self, release: str) -> None:
@@ -136,10 +260,21 @@ class Steps(RuleBasedStateMachine):
     @invariant()
     def whole(self) -> None:
         now = self.now
+        assert now.approved is None or now.proposed is not None
+        if now.approved is not None and now.proposed is not None:
+            assert now.approved.by not in (now.proposed.asked.by, now.begun_by)
         assert now.release
         assert now.release not in (now.challenger, now.previous)
         assert (now.challenger is None) == (now.stage is None)
         assert bool(now.share) == (now.stage is Stage.CANARY)
+
+
+def _wider(now: Rollout, share: int, step: Step) -> Rollout | None:
+    return widened(now, share, step) if now.share < share else None
+
+
+def _same(one: Rollout, other: Rollout) -> bool:
+    return all(getattr(one, name) == getattr(other, name) for name in ("release", "challenger", "stage", "share"))
 
 
 TestSteps = Steps.TestCase
