@@ -1,11 +1,12 @@
 """Four eyes: a release store in which some steps wait until a second person has agreed to them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from fradect.errors import FradectError, Refused
 from fradect.ports import ReleaseStore
 from fradect.release import Release
-from fradect.rollout import Rollout, is_agreed, named, needs_second
+from fradect.rollout import Rollout, Step, is_agreed, named, needs_second
 
 EVERY = "*"
 
@@ -42,15 +43,17 @@ class FourEyes:
         return self._asked[release_id]
 
     def move(self, module: str, tenant_id: str, after: Rollout) -> None:
-        """NeedsSecond where two have to agree, and have not."""
-        self._check(tenant_id, self._store.rollout(module, tenant_id), after)
+        """NeedsSecond where two have to agree, and have not. A damaged pointer may be replaced."""
+        now: Rollout | None = None
+        with suppress(Refused):
+            now = self._store.rollout(module, tenant_id)
+        self._check(tenant_id, now, after)
         self._store.move(module, tenant_id, after)
 
     def promote(self, module: str, tenant_id: str, release_id: str) -> None:
         """NeedsSecond as of `move`."""
         now = self._store.rollout(module, tenant_id)
-        if now is not None and now.step is not None:
-            self._check(tenant_id, now, named(now, release_id, now.step))
+        self._check(tenant_id, now, named(now, release_id, Step("named", "", "", 0)))
         self._store.promote(module, tenant_id, release_id)
 
     def _check(self, tenant_id: str, now: Rollout | None, after: Rollout) -> None:

@@ -82,7 +82,7 @@ def test_wider_and_back_need_nobody(folder: ReleasesFolder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tenants", "asked"), [((), False), (("other",), False), (("demo", "other"), True), ("*", True)]
+    ("tenants", "asked"), [((), False), (("other",), False), (("demo", "other"), True), (("*",), True)]
 )
 def test_the_operator_says_whose_steps_wait(folder: ReleasesFolder, tenants: tuple[str, ...], *, asked: bool) -> None:
     store = FourEyes(folder, tenants)
@@ -110,4 +110,19 @@ def test_a_champion_that_cannot_be_read_can_be_replaced(folder: ReleasesFolder, 
     FourEyes(folder, ()).move(*OF, named(standing(folder, *OF), FIRST.id, STEP))
     assert folder.champion(*OF) == FIRST.id
     with pytest.raises(Refused):
+        FourEyes(folder, ["demo"]).promote(*OF, SECOND.id)
+
+
+def test_a_damaged_pointer_can_be_replaced(folder: ReleasesFolder, tmp_path: Path) -> None:
+    folder.promote(*OF, FIRST.id)
+    (tmp_path / "releases" / "champions" / "ecommerce" / "demo.json").write_text("{")
+    FourEyes(folder, ["demo"]).move(*OF, named(None, SECOND.id, STEP))
+    assert folder.champion(*OF) == SECOND.id
+
+
+def test_a_pointer_from_before_there_were_steps_waits_too(folder: ReleasesFolder, tmp_path: Path) -> None:
+    folder.promote(*OF, FIRST.id)
+    pointer = tmp_path / "releases" / "champions" / "ecommerce" / "demo.json"
+    pointer.write_text(f'{{"release":"{FIRST.id}"}}')
+    with pytest.raises(NeedsSecond):
         FourEyes(folder, ["demo"]).promote(*OF, SECOND.id)
