@@ -1,5 +1,6 @@
 """Promote: a candidate that its gates on history let pass becomes champion at once, or is taken into the shadow."""
 
+import logging
 from collections.abc import Sequence
 
 from flows.evaluate import evaluate
@@ -23,6 +24,7 @@ from fradect.types import Verdict
 from training.gate import conclude
 from training.gate import replay as replay_gate
 
+LOG = logging.getLogger("fradect")
 NOBODY = Act("pipeline", "")
 AWAITED = "a second person has to agree: `fradect release approve`, or refuse"
 
@@ -35,7 +37,7 @@ def promote(module: str, tenant: str, release_id: str, act: Act = NOBODY, *, at_
     to agree it waits for the second, with its card.
     """
     shop = workshop(module, tenant)
-    now = shop.releases.rollout(module, tenant)
+    now = _standing(shop)
     stages = _stages(shop, now, release_id)
     if now is not None and now.challenger not in (None, release_id):
         return (
@@ -56,11 +58,20 @@ def begin(module: str, tenant: str, release_id: str, act: Act) -> tuple[bool, st
     both about one event.
     """
     shop = workshop(module, tenant)
-    now = shop.releases.rollout(module, tenant)
+    now = _standing(shop)
     if now is None:
         raise NotFound(f"{tenant!r} has no champion of {module} to be beside: `fradect promote {release_id} --now`")
     shadowed(now, release_id, step("shadow", act))  # before gates that take minutes: could it begin at all?
     return _into_shadow(shop, now, release_id, act)
+
+
+def _standing(shop: Workshop) -> Rollout | None:
+    """A damaged pointer is as good as none: promoting is what mends it."""
+    try:
+        return shop.releases.rollout(shop.module.name, shop.tenant)
+    except Refused as error:
+        LOG.warning("%s", error)
+        return None
 
 
 def _stages(shop: Workshop, now: Rollout | None, release_id: str) -> Stages | None:
@@ -79,7 +90,7 @@ def _into_shadow(shop: Workshop, now: Rollout, release_id: str, act: Act) -> tup
             f"{now.release}: `fradect promote {release_id} --now` makes it champion by its gates on history alone"
         )
     with announced("promote") as result:
-        outcome = conclude(_proven(shop, release_id))
+        outcome = conclude(_proven(shop, now, release_id))
         if outcome.passed:
             after = shadowed(now, release_id, step("shadow", Act(act.by, act.reason or outcome.reason)))
             shop.releases.move(shop.module.name, shop.tenant, after)
@@ -90,7 +101,7 @@ def _into_shadow(shop: Workshop, now: Rollout, release_id: str, act: Act) -> tup
 
 def _at_once(shop: Workshop, now: Rollout | None, release_id: str, act: Act) -> tuple[bool, str]:
     with announced("promote") as result:
-        verdicts = _proven(shop, release_id)
+        verdicts = _proven(shop, now, release_id)
         outcome = conclude(verdicts)
         promoted, reason = outcome.passed, outcome.reason
         if promoted:
@@ -118,7 +129,7 @@ def take(shop: Workshop, now: Rollout | None, after: Rollout, verdicts: Sequence
     return after
 
 
-def _proven(shop: Workshop, release_id: str) -> Sequence[Verdict]:
+def _proven(shop: Workshop, now: Rollout | None, release_id: str) -> Sequence[Verdict]:
     """Of every gate on history; each is stored with its evidence before anything is moved."""
     stored = shop.releases.load(release_id)  # an id that is none, or damaged parts, are told as such
     rules.load(stored.rulebook, shop.module)
@@ -128,7 +139,7 @@ def _proven(shop: Workshop, release_id: str) -> Sequence[Verdict]:
             f"release {release_id} was made for {candidate.tenant} ({candidate.module}): promote it there",
             field="tenant",
         )
-    if _is_out_of_date(shop, release_id):
+    if _is_out_of_date(shop, now, release_id):
         evaluate(shop.module.name, shop.tenant, release_id)
     advance(0.2, 1, "live equals history?")
     measured = _without_replay(shop, release_id)
@@ -137,14 +148,13 @@ def _proven(shop: Workshop, release_id: str) -> Sequence[Verdict]:
     return verdicts
 
 
-def _is_out_of_date(shop: Workshop, release_id: str) -> bool:
+def _is_out_of_date(shop: Workshop, now: Rollout | None, release_id: str) -> bool:
     """It was never measured, or against a champion that is none any more."""
     try:
         measured = recall(shop.evidence(release_id), Measured)
     except NotFound:
         return True
-    champion = shop.releases.champion(shop.module.name, shop.tenant)
-    return champion not in (measured.champion, release_id)
+    return now is not None and now.release not in (measured.champion, release_id)
 
 
 def _without_replay(shop: Workshop, release_id: str) -> list[Verdict]:

@@ -68,8 +68,8 @@ def go_on(module: str, tenant: str, release_id: str, wish: Wish) -> Moved:
     A tenant's first release becomes champion at once: there is nobody to be beside.
     """
     releases = workshop(module, tenant).releases
-    now = releases.rollout(module, tenant)
-    if now is None or wish.at_once or now.release == release_id:
+    now = None if wish.at_once else releases.rollout(module, tenant)
+    if now is None or now.release == release_id:
         passed, reason = promote(module, tenant, release_id, wish.act, at_once=True)
         move = "promote" if passed else "candidate"
     elif now.challenger == release_id:

@@ -50,7 +50,7 @@ ALIKE = Trial()
 def proven(monkeypatch: pytest.MonkeyPatch) -> list[Verdict]:
     """Gates on history say what stands here."""
     said = [Verdict("improvement", "pass", "it is better")]
-    monkeypatch.setattr(promotion, "_proven", lambda _shop, _release_id: said[-1:])
+    monkeypatch.setattr(promotion, "_proven", lambda _shop, _now, _release_id: said[-1:])
     return said
 
 
@@ -215,6 +215,14 @@ def _careful(module: str, tenant: str) -> Workshop:
     """Where the operator wants two to agree."""
     plain = workshop(module, tenant)
     return replace(plain, releases=FourEyes(plain.releases, ("*",)))
+
+
+def test_a_damaged_pointer_is_mended_by_a_promotion(shop: Workshop) -> None:
+    (shop.home / "releases" / "champions" / "ecommerce" / "demo.json").write_text('{"release":')
+    with pytest.raises(Refused, match="promote a release again"):
+        shop.releases.rollout(*OF)
+    assert go_on(*OF, SECOND.id, Wish(ANN, at_once=True)).move == "promote"
+    assert _now(shop).release == SECOND.id
 
 
 def test_one_at_a_time(shop: Workshop) -> None:
