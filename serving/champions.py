@@ -91,6 +91,7 @@ class Champions:
         """Why a challenger that is to be tried is not."""
         self._failed: dict[tuple[Key, str], float] = {}  # when, of those that nobody waits for
         self._swapping = threading.Lock()
+        self._is_loading = False
 
     def deciding(self, module: str, tenant_id: str) -> Deciding:
         deciding = self._current.get((module, tenant_id))
@@ -151,6 +152,15 @@ class Champions:
         log.info("%s for %s: %s", *key, _told(rollout))
         return True
 
+    def turn_while_loading(self) -> None:
+        """A release may take minutes to be prepared; whoever is rolled back for another tenant does not wait for it."""
+        if not self._is_loading:
+            return
+        for key, rollout in self._releases.rollouts().items():
+            deciding = self._models.get(key)
+            if deciding is not None and deciding.rollout != rollout:
+                self.turn(*key)
+
     def numbered(self, module: str, tenant_id: str) -> int | None:
         """Of the rollout that decides here."""
         deciding = self._current.get((module, tenant_id))
@@ -183,6 +193,7 @@ class Champions:
         held = self._at_hand.get((key, release_id))
         if held is not None:
             return held
+        self._is_loading = True
         try:
             self._at_hand[key, release_id] = loaded = self._load(key, release_id)
         except FradectError as error:
@@ -191,6 +202,8 @@ class Champions:
             reasons[key] = f"release {release_id} of {key[0]} does not load: {type(error).__name__}"
         else:
             return loaded
+        finally:
+            self._is_loading = False
         return None
 
     def _lacks_challenger(self, key: Key) -> bool:

@@ -79,7 +79,7 @@ class ReleaseRoutes:
         module = _module(given)
         given.check_empty()
         tenant_id = caller_of(request).tenant_id
-        return await self._answered(module, tenant_id, moves.standing, self._store, module, tenant_id)
+        return _json(await self._call(self._standing, module, tenant_id))
 
     async def history(self, request: Request) -> Response:
         """Who decided before, the newest first."""
@@ -97,9 +97,7 @@ class ReleaseRoutes:
         """The challenger is withdrawn; where none is tried, the champion before is champion again. At once."""
         asked = typed(read(await read_body(request)), RollbackRequest)
         module, tenant_id, act = asked.module, caller_of(request).tenant_id, _act(request, asked.reason)
-        return await self._answered(
-            module, tenant_id, moves.roll_back, self._store, module, tenant_id, act, asked.release
-        )
+        return await self._moved(module, tenant_id, moves.roll_back, act, asked.release)
 
     async def approval(self, request: Request) -> Response:
         """A second person's yes, or anybody's no, to the step that waits."""
@@ -107,14 +105,17 @@ class ReleaseRoutes:
         module, tenant_id, act = asked.module, caller_of(request).tenant_id, _act(request, asked.reason)
         looked = Looked(asked.release, asked.evidence)
         say = moves.approve if asked.word == "approve" else moves.refuse
-        return await self._answered(module, tenant_id, say, self._store, module, tenant_id, looked, act)
+        return await self._moved(module, tenant_id, say, looked, act)
 
-    async def _answered(self, module: str, tenant_id: str, do: Callable[..., Rollout], *args: Any) -> Response:
+    async def _moved(self, module: str, tenant_id: str, do: Callable[..., Rollout], *args: Any) -> Response:
         """The rollout that is true after it, and in force in this process by then."""
         return _json(await self._call(self._done, module, tenant_id, do, args))
 
+    def _standing(self, module: str, tenant_id: str) -> RolloutOut:
+        return self._told(module, tenant_id, moves.standing(self._store, module, tenant_id))
+
     def _done(self, module: str, tenant_id: str, do: Callable[..., Rollout], args: tuple[Any, ...]) -> RolloutOut:
-        now = do(*args)
+        now = do(self._store, module, tenant_id, *args)
         self._champions.turn(module, tenant_id)
         return self._told(module, tenant_id, now)
 

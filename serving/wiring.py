@@ -128,7 +128,8 @@ class Service:
         self._closers.append(self._beside.close)
         self._batch = BatchParts(settings, shared, self._customers.vault, self._metrics, now_micros)
         self._housekeeping = Housekeeping(self._chores())
-        self._sharing = Housekeeping([Chore("sharing rate limits", 1, self._limits.share)])
+        turning = Chore("going back while a release is loaded", 1, self._champions.turn_while_loading)
+        self._sharing = Housekeeping([Chore("sharing rate limits", 1, self._limits.share), turning])
         self._closers += [self._note_uses, self._housekeeping.stop, self._sharing.stop, self._batch.close]
         self._budget_ms = settings.budget_ms
 

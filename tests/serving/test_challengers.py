@@ -1,5 +1,6 @@
 """A challenger decides for its share of customers, always the same ones, and for nobody once it is withdrawn."""
 
+import threading
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +11,7 @@ from fradect.adapters.releases_folder import ReleasesFolder
 from fradect.judgement import Loaded
 from fradect.ports import BatchFeatures
 from fradect.release import Release
-from fradect.rollout import Rollout, Step, promoted, rolled_back, shadowed, widened
+from fradect.rollout import WHOLE, Rollout, Step, promoted, rolled_back, shadowed, widened
 from serving.batch import NoBatch
 from serving.champions import Champions, Checks
 from serving.trial import Trials, in_this_process
@@ -19,7 +20,7 @@ from tests.factories_decision import purchase, toy_release
 
 OF = ("ecommerce", "demo")
 STEP = Step("tried", "ann", "a test", 1)
-FIRST, SECOND = (toy_release(review=review) for review in (300, 400))
+FIRST, SECOND, THIRD = (toy_release(review=review) for review in (300, 400, 500))
 CUSTOMERS = [f"customer-{i}" for i in range(400)]
 
 
@@ -120,3 +121,55 @@ def test_a_challenger_with_other_windows_waits(world: World) -> None:
     world.beside(toy_release("ecommerce/handbook"))
     assert "other windows" in world.champions.idle[OF]
     assert set(world.who().values()) == {FIRST.id}
+
+
+def test_a_step_back_is_in_force_at_once_while_another_release_loads(world: World) -> None:
+    world.beside(SECOND)
+    world.move(lambda now: widened(now, WHOLE, STEP))
+    world.store.save(THIRD)
+    loading, may_go_on = threading.Event(), threading.Event()
+
+    def slow(_release: Loaded, _tenant: str) -> None:
+        loading.set()
+        assert may_go_on.wait(30)
+
+    world.champions._prepare = slow
+    world.store.promote("ecommerce", "another", THIRD.id)
+    refreshing = threading.Thread(target=world.champions.refresh)
+    refreshing.start()
+    assert loading.wait(30)
+    world.store.move(*OF, rolled_back(world.now, STEP))
+    world.champions.turn_while_loading()
+    assert set(world.who().values()) == {FIRST.id}
+    may_go_on.set()
+    refreshing.join()
+    assert world.champions.of("ecommerce", "another").release.id == THIRD.id
+    assert set(world.who().values()) == {FIRST.id}
+
+
+def test_what_went_on_while_its_release_was_loaded_is_not_brought_back(world: World) -> None:
+    world.beside(SECOND)
+    world.store.save(THIRD)
+    withdrawn: list[Rollout] = []
+
+    def meanwhile(_release: Loaded, _tenant: str) -> None:
+        after = rolled_back(world.now, STEP)
+        world.store.move(*OF, after)
+        assert world.champions.turn(*OF)
+        withdrawn.append(after)
+
+    world.champions._prepare = meanwhile
+    world.store.move(*OF, rolled_back(world.now, STEP))
+    world.store.move(*OF, shadowed(world.now, THIRD.id, STEP))
+    world.champions.refresh()
+    assert world.champions.deciding(*OF).rollout == withdrawn[0]
+
+
+def test_a_step_to_what_is_not_loaded_is_left_to_whoever_loads(world: World) -> None:
+    world.store.move(*OF, shadowed(world.now, SECOND.id, STEP))
+    world.store.move(*OF, promoted(world.now, STEP))
+    assert not world.champions.turn(*OF)
+    assert not world.champions.turn("ecommerce", "nobody")
+    assert set(world.who().values()) == {FIRST.id}
+    world.champions.refresh()
+    assert set(world.who().values()) == {SECOND.id}
