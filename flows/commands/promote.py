@@ -44,15 +44,17 @@ def promote(  # noqa: PLR0913, PLR0917  one option each
     tenant: Annotated[str, TENANT] = "demo",
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
-    """Take a release one step further, as far as evidence allows; say what it waits for, or why it must not.
+    """Take a release one step further, as far as evidence allows; say what it waits for, or why not.
 
-    A candidate passes its gates on history (better, fair, live equal to history) and goes into the [bold]shadow[/bold].
-    From there the running service's decisions are the evidence: [bold]canary[/bold] on 5, 25, 50 % of the customers,
-    then [bold]champion[/bold]. The same command again looks again; the deployment promotion/every-ten-minutes does so
-    by itself. A guardrail that breaks withdraws it at once. The champion's policy sets the terms (limits.stages).
+    A candidate passes its gates on history (better, fair, live equal to history)
+    and goes into the [bold]shadow[/bold]. From there the running service's decisions are the
+    evidence: [bold]canary[/bold] on 5, 25, 50 % of the customers, then [bold]champion[/bold].
+    The same command looks again; the deployment promotion/every-ten-minutes does
+    so by itself. A guardrail that breaks withdraws it at once. The champion's
+    policy sets the terms (limits.stages): `fradect release new --policy FILE`.
 
-    --now is right where no traffic could judge it: a first trial, a demo, a service that does not run yet. A tenant's
-    first release becomes champion at once.
+    --now is right where no traffic could judge it: a first trial, a demo, a
+    service that does not run yet. A tenant's first release is champion at once.
 
     Exit code 1 when the release was kept or taken back.
     """

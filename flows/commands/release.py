@@ -33,11 +33,6 @@ SOURCE = typer.Option("--from", help="The release whose other parts it takes; by
 
 ABOUT = "List releases, show one, compare two, make one by an edit; move one on, or back, and see who decided when."
 app = typer.Typer(no_args_is_help=True, help=ABOUT)
-app.command()(promote)
-app.command()(rollback)
-app.command()(approve)
-app.command()(refuse)
-app.command()(history)
 
 
 @app.command()
@@ -132,6 +127,10 @@ def show(
         console.print(screen.gates(looked.verdicts))
     console.print(f"Card and plots: {shop.evidence(release)}")
     screen.leave_json(json, {**figures, "parts": dict(parts), "trial": None if looked is None else asdict(looked)})
+
+
+for command in (promote, rollback, history, approve, refuse):
+    app.command()(command)
 
 
 def _row(shop: Workshop, release_id: str) -> tuple[str, ...]:

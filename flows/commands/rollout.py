@@ -28,8 +28,8 @@ def rollback(
 ) -> None:
     """Withdraw the challenger; where none is tried, make the champion before this one champion again.
 
-    Services look every half second, and have the champion before still loaded. No decision is lost on the way. Who did
-    it and why is in `fradect release history`.
+    Services look every half second, and have the champion before still loaded: no
+    decision is lost on the way. `fradect release history` tells who did it, and why.
     """
     after = roll_back(module, tenant, Act(who(), reason))
     Console().print(f"[bold]{after.release}[/bold] decides for {tenant}: {reason}", highlight=False, soft_wrap=True)
@@ -45,9 +45,10 @@ def approve(
 ) -> None:
     """Agree, as a second person, to the step that waits for one; the next look takes it, if its gates still pass.
 
-    Look first: `fradect release show` has its measures, card and the last look at its trial. Whoever asked for the
-    step, or began the trial, cannot approve it. Two have to agree where the champion's policy says so
-    (limits.stages.four_eyes).
+    Look first: `fradect release show` has its measures, card and the last look at
+    its trial. Whoever asked for the step, or began the trial, cannot approve it.
+    Two have to agree where FRADECT_FOUR_EYES names the tenant, or the champion's
+    policy says so (limits.stages.four_eyes).
     """
     after = moves.approve(workshop(module, tenant).releases, module, tenant, Looked(release), Act(who(), reason))
     Console().print(f"[bold]{release}[/bold] may go on: the next look takes it there", highlight=False)
@@ -74,7 +75,8 @@ def history(
 ) -> None:
     """Who decided since when, who was tried beside them, by whose word and why; newest last.
 
-    What the gates said at each look lies as JSON beside a release's evidence, in its folder looks/.
+    What the gates said at each look lies as JSON beside a release's evidence, in
+    its folder looks/.
     """
     rows = [_row(one) for one in workshop(module, tenant).releases.history(module, tenant)]
     screen.leave_json(json, {"module": module, "tenant": tenant, "history": rows})
