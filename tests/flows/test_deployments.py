@@ -12,9 +12,13 @@ import httpx
 import msgspec
 import pytest
 
+from flows.evidence import last_look
 from flows.server import serve_deployments, start_server
+from fradect.adapters.releases_folder import ReleasesFolder
+from fradect.moves import Act, step
+from fradect.rollout import shadowed
 from serving.launch import start
-from tests.factories_decision import body
+from tests.factories_decision import body, toy_release
 from tests.factories_pickles import pickles_under
 from tests.serving.conftest import promote, settings_of
 
@@ -76,6 +80,23 @@ def test_the_training_deployment_runs_when_rest_asks_for_it(deployed: Deployed) 
     assert list((deployed.home / "releases" / "champions" / "ecommerce").glob("demo*"))
     assert (deployed.home / "prefect" / "prefect.db").exists()
     assert pickles_under(deployed.home) == [], "results and states are JSON"
+
+
+@pytest.mark.timeout(300)
+def test_the_promotion_deployment_looks_at_every_challenger(deployed: Deployed) -> None:
+    home, first, second = deployed.home, toy_release(review=300), toy_release(review=400)
+    store = ReleasesFolder(home)
+    for release in (first, second):
+        store.save(release)
+    store.promote("ecommerce", "tried", first.id)
+    now = store.rollout("ecommerce", "tried")
+    assert now is not None
+    store.move("ecommerce", "tried", shadowed(now, second.id, step("shadow", Act("ann", ""))))
+    state = deployed.ran("promotion/every-ten-minutes", {})
+    assert state["type"] == "COMPLETED", state
+    found = last_look(home / "evidence" / second.id)
+    assert found is not None
+    assert (found.tenant, found.stage, found.move) == ("tried", "shadow", "wait")
 
 
 @pytest.mark.timeout(300)
