@@ -102,7 +102,8 @@ def look(module: str, tenant: str, release_id: str, act: Act = SCHEDULE, wanted:
 
 def look_everywhere() -> list[Moved]:
     """At every challenger of this home, or of the store that it shares, and every step that a second person has agreed
-    to. One that cannot be looked at holds up no other; the first such error is raised in the end."""
+    to. One that cannot be looked at holds up no other; the first such error is raised in the end. What was done over
+    HTTP since is told to MLflow too."""
     found, errors = [], list[FradectError]()
     for (module, tenant), now in sorted(workshop("ecommerce", "any").releases.rollouts().items(), key=itemgetter(0)):
         try:
@@ -110,6 +111,8 @@ def look_everywhere() -> list[Moved]:
                 found.append(look(module, tenant, now.challenger))
             elif now.proposed is not None and now.approved is not None:
                 found.append(go_on(module, tenant, now.proposed.release, Wish(SCHEDULE, at_once=True)))
+            shop = workshop(module, tenant)
+            repeat(shop, moves.standing(shop.releases, module, tenant))
         except FradectError as error:
             errors.append(error)
     if errors:

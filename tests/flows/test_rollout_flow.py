@@ -22,6 +22,7 @@ from fradect.adapters.shared_sql import open_shared
 from fradect.errors import Conflict, InvalidInput, Refused
 from fradect.four_eyes import FourEyes
 from fradect.moves import Act, Looked, approve
+from fradect.moves import roll_back as withdraw
 from fradect.pairs import Pair
 from fradect.policy import Guardrails, Limits, Stages
 from fradect.release import Release
@@ -266,6 +267,21 @@ def test_what_mlflow_does_stops_nobody(shop: Workshop, monkeypatch: pytest.Monke
     (shop.home / "mlflow" / "mlflow.db").touch()
     monkeypatch.setattr(MlflowRegistry, "repeat", broken)
     assert _begun(shop).stage is Stage.SHADOW
+
+
+def test_mlflow_hears_of_what_was_done_elsewhere(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str, dict[str, str | None]]] = []
+    (shop.home / "mlflow").mkdir()
+    (shop.home / "mlflow" / "mlflow.db").touch()
+    monkeypatch.setattr(MlflowRegistry, "repeat", lambda _self, name, aliases, _tags: heard.append((name, aliases)))
+    _begun(shop)
+    assert heard[-1] == ("ecommerce.demo", {"champion": FIRST.id, "challenger": None, "shadow": SECOND.id})
+    _decided(shop, 600)
+    look_everywhere()
+    assert heard[-1] == ("ecommerce.demo", {"champion": FIRST.id, "challenger": SECOND.id, "shadow": None})
+    withdraw(shop.releases, *OF, ANN)
+    look_everywhere()
+    assert heard[-1] == ("ecommerce.demo", {"champion": FIRST.id, "challenger": None, "shadow": None})
 
 
 _FORKS = multiprocessing.get_context("forkserver")
