@@ -1,5 +1,6 @@
 """What callers say and are told of releases: who decides, who is tried, what waits for whom."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -12,6 +13,7 @@ ModuleName = Literal["ecommerce"]
 Reason = Annotated[str, Meta(min_length=1, max_length=500, extra_json_schema=NOT_BLANK)]
 ReleaseId = Annotated[str, Meta(pattern="^rel_[0-9a-f]{16}$")]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+StageName = Literal["shadow", "canary", "split"]
 Word = Literal["approve", "refuse"]
 Becomes = Literal["canary", "split", "champion"]
 WaitsFor = Literal["evidence", "a second person"]
@@ -71,7 +73,7 @@ class PastRolloutOut(Struct, frozen=True):
     release: str
     previous: str | None
     challenger: str | None
-    stage: Stage | None
+    stage: StageName | None
     share: float
     since: Time | None
     until: Time | None
@@ -98,13 +100,16 @@ class RolloutsOut(Struct, frozen=True):
     next: int | None
 
 
+_STAGES: Mapping[Stage, StageName] = {Stage.SHADOW: "shadow", Stage.CANARY: "canary", Stage.SPLIT: "split"}
+
+
 def past_of(one: Rollout) -> PastRolloutOut:
     return PastRolloutOut(
         number=one.number,
         release=one.release,
         previous=one.previous,
         challenger=one.challenger,
-        stage=one.stage,
+        stage=None if one.stage is None else _STAGES[one.stage],
         share=one.share / WHOLE,
         since=written_or_none(one.since),
         until=written_or_none(one.until),

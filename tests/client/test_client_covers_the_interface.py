@@ -28,6 +28,7 @@ from fradect_client import (
     Transaction,
     calls,
     profiles,
+    releases,
     types,
 )
 from fradect_client import client as synchronous
@@ -55,6 +56,7 @@ CHOSEN = Filter("ecommerce", "REVIEW", WHEN, WHEN, "none", 1, 999, "c", "rel_1",
 Use = Callable[[Client], Any]
 
 SECRET = f"whsec_{'0' * 32}"
+RELEASE = "rel_0123456789abcdef"
 
 USES: dict[str, tuple[Use, Any]] = {
     "scorePurchase": (lambda c: c.score(PURCHASE, channel="web", idempotency_key="k"), types.Answer),
@@ -87,6 +89,10 @@ USES: dict[str, tuple[Use, Any]] = {
         types.DeliveryPage,
     ),
     "replayWebhookDelivery": (lambda c: c.webhooks.replay("wh_1", "dlv_1"), types.Delivery),
+    "showRollout": (lambda c: c.releases.rollout(), releases.Rollout),
+    "listRollouts": (lambda c: c.releases.list(limit=1, before=9), releases.RolloutPage),
+    "rollBack": (lambda c: c.releases.roll_back("why", release=RELEASE), releases.Rollout),
+    "sayToProposal": (lambda c: c.releases.approval(RELEASE, "why", evidence="0" * 64), releases.Rollout),
     "health": (lambda c: c.health(), types.Health),
     "ready": (lambda c: c.ready(), types.Readiness),
     "metrics": (lambda c: c.metrics(), None),

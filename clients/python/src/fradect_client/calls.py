@@ -5,21 +5,19 @@ Both clients send these, and take parameters and words of their methods from her
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
-from urllib.parse import quote
+from typing import Any, TypeVar
 
 import msgspec
 
 from fradect_client import profiles, types
+from fradect_client.call import Call, get, given, part_of_path, post, reads
 from fradect_client.errors import InvalidArgument, UnexpectedAnswer
 
 T = TypeVar("T")
 
-_JSON = {"Content-Type": "application/json"}
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 FILE_TYPES: Mapping[types.FileFormat, str] = {
     "ndjson": "application/x-ndjson",
     "csv": "text/csv",
@@ -31,24 +29,6 @@ _SUFFIXES: Mapping[str, types.FileFormat] = {
     ".csv": "csv",
     ".parquet": "parquet",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
-    """One request. `repeatable`: when nobody can say whether it was done, it is sent again.
-
-    `also`: statuses that are read like those of success. `is_gone_done`: 404 after a lost try means that it was done.
-    """
-
-    method: str
-    path: str
-    read: Callable[[bytes], T]
-    query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Path | None = None
-    repeatable: bool = True
-    also: tuple[int, ...] = ()
-    is_gone_done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +48,6 @@ class Filter:
 
 
 ALL = Filter()
-
-
-def reads(kind: type[T]) -> Callable[[bytes], T]:
-    return msgspec.json.Decoder(kind).decode
 
 
 def _nothing(_body: bytes) -> None:
@@ -109,7 +85,7 @@ def score(
 ) -> Call[types.Answer]:
     """Decide a purchase. Safe to repeat: the same transaction gets the same answer."""
     body = _purchase(transaction, channel, include_factors=include_factors)
-    return _post("/api/v1/ecommerce/score", _answer, body, _keyed(idempotency_key))
+    return post("/api/v1/ecommerce/score", _answer, body, _keyed(idempotency_key))
 
 
 def score_later(
@@ -121,7 +97,7 @@ def score_later(
 ) -> Call[types.Job]:
     """Have it decided in the background: a batch of one, which webhooks tell of."""
     body = _purchase(transaction, channel, include_factors=include_factors, **{"async": True})
-    return _post("/api/v1/ecommerce/score", _job, body, _keyed(idempotency_key))
+    return post("/api/v1/ecommerce/score", _job, body, _keyed(idempotency_key))
 
 
 def _purchase(transaction: types.TransactionLike, channel: str | None, **options: bool) -> dict[str, Any]:
@@ -130,7 +106,7 @@ def _purchase(transaction: types.TransactionLike, channel: str | None, **options
 
 
 def get_decision(decision_id: str) -> Call[types.Decision]:
-    return _get(f"/api/v1/decisions/{_one(decision_id)}", _decision)
+    return get(f"/api/v1/decisions/{part_of_path(decision_id)}", _decision)
 
 
 def list_decisions(
@@ -139,7 +115,7 @@ def list_decisions(
     """One page, the newest first. Go on with its `next` until that is None."""
     given = {name: getattr(chosen, name) for name in Filter.__slots__}
     given["from"] = given.pop("from_")
-    return _get("/api/v1/decisions", _page, **given, limit=limit, cursor=cursor)
+    return get("/api/v1/decisions", _page, **given, limit=limit, cursor=cursor)
 
 
 def tell_outcome(
@@ -149,8 +125,8 @@ def tell_outcome(
 
     Without `known_at`, the time at which it is told counts.
     """
-    body = _given(outcome=outcome, known_at=known_at, note=note)
-    return _post(f"/api/v1/decisions/{_one(decision_id)}/outcome", _standing, body)
+    body = given(outcome=outcome, known_at=known_at, note=note)
+    return post(f"/api/v1/decisions/{part_of_path(decision_id)}/outcome", _standing, body)
 
 
 def submit_batch(
@@ -164,8 +140,8 @@ def submit_batch(
     if (items is None) == (upload_id is None):
         raise InvalidArgument("give items or upload_id, one of the two")
     rows = None if items is None else [{"type": "transaction", "data": item} for item in items]
-    body = _given(items=rows, upload_id=upload_id, options={"include_factors": include_factors})
-    return _post("/api/v1/batch/score", _job, body, _keyed(idempotency_key))
+    body = given(items=rows, upload_id=upload_id, options={"include_factors": include_factors})
+    return post("/api/v1/batch/score", _job, body, _keyed(idempotency_key))
 
 
 def upload(source: Path | bytes, *, file_format: types.FileFormat | None = None) -> Call[types.Upload]:
@@ -183,36 +159,36 @@ def upload(source: Path | bytes, *, file_format: types.FileFormat | None = None)
 
 
 def delete_upload(upload_id: str) -> Call[None]:
-    return Call("DELETE", f"/api/v1/batch/uploads/{_one(upload_id)}", _nothing, is_gone_done=True)
+    return Call("DELETE", f"/api/v1/batch/uploads/{part_of_path(upload_id)}", _nothing, is_gone_done=True)
 
 
 def list_jobs(*, limit: int | None = None, before: str | None = None) -> Call[types.JobPage]:
-    return _get("/api/v1/batch/jobs", _job_page, limit=limit, before=before)
+    return get("/api/v1/batch/jobs", _job_page, limit=limit, before=before)
 
 
 def get_job(job_id: str) -> Call[types.Job]:
-    return _get(f"/api/v1/batch/jobs/{_one(job_id)}", _job)
+    return get(f"/api/v1/batch/jobs/{part_of_path(job_id)}", _job)
 
 
 def cancel_job(job_id: str) -> Call[types.Job]:
     """Nothing more of it is decided."""
-    return _post(f"/api/v1/batch/jobs/{_one(job_id)}/cancel", _job)
+    return post(f"/api/v1/batch/jobs/{part_of_path(job_id)}/cancel", _job)
 
 
 def job_result(job_id: str, form: types.ResultFormat) -> Call[None]:
     """Its answer is read as it comes."""
-    return _get(f"/api/v1/batch/jobs/{_one(job_id)}/result", _nothing, format=form)
+    return get(f"/api/v1/batch/jobs/{part_of_path(job_id)}/result", _nothing, format=form)
 
 
 def risk_profile(customer_id: str) -> Call[profiles.RiskProfile]:
-    return _get(f"/api/v1/customers/{_one(customer_id)}/risk-profile", _profile)
+    return get(f"/api/v1/customers/{part_of_path(customer_id)}/risk-profile", _profile)
 
 
 def export_customer(
     customer_id: str, *, limit: int | None = None, cursor: str | None = None
 ) -> Call[profiles.CustomerExport]:
     """A page of everything that is held, personal fields in clear. Go on with its `next` until that is None."""
-    return _get(f"/api/v1/customers/{_one(customer_id)}/export", _export, limit=limit, cursor=cursor)
+    return get(f"/api/v1/customers/{part_of_path(customer_id)}/export", _export, limit=limit, cursor=cursor)
 
 
 def erase_customer(customer_id: str) -> Call[profiles.Receipt]:
@@ -220,47 +196,47 @@ def erase_customer(customer_id: str) -> Call[profiles.Receipt]:
 
     Asked again, the receipt is the same.
     """
-    return Call("DELETE", f"/api/v1/customers/{_one(customer_id)}", _receipt)
+    return Call("DELETE", f"/api/v1/customers/{part_of_path(customer_id)}", _receipt)
 
 
 def register_webhook(
     url: str, events: Sequence[types.EventName], *, secret: str | None = None, description: str = ""
 ) -> Call[types.WebhookWithSecret]:
     """Keep the secret: it is shown this once. Not sent again when its answer is lost: look at `list` then."""
-    body = {"url": url, "events": events, "description": description, **_given(secret=secret)}
-    return _post("/api/v1/webhooks", _secret, body, repeatable=False)
+    body = {"url": url, "events": events, "description": description, **given(secret=secret)}
+    return post("/api/v1/webhooks", _secret, body, repeatable=False)
 
 
 def list_webhooks() -> Call[tuple[types.Webhook, ...]]:
-    return _get("/api/v1/webhooks", lambda body: _webhooks(body).webhooks)
+    return get("/api/v1/webhooks", lambda body: _webhooks(body).webhooks)
 
 
 def get_webhook(webhook_id: str) -> Call[types.Webhook]:
-    return _get(f"/api/v1/webhooks/{_one(webhook_id)}", _webhook)
+    return get(f"/api/v1/webhooks/{part_of_path(webhook_id)}", _webhook)
 
 
 def delete_webhook(webhook_id: str) -> Call[None]:
-    return Call("DELETE", f"/api/v1/webhooks/{_one(webhook_id)}", _nothing, is_gone_done=True)
+    return Call("DELETE", f"/api/v1/webhooks/{part_of_path(webhook_id)}", _nothing, is_gone_done=True)
 
 
 def rotate_secret(
     webhook_id: str, *, overlap_seconds: int = 86_400, secret: str | None = None
 ) -> Call[types.WebhookWithSecret]:
     """A new secret; for so long the one before it signs as well."""
-    body = {"overlap_seconds": overlap_seconds, **_given(secret=secret)}
-    return _post(f"/api/v1/webhooks/{_one(webhook_id)}/rotate-secret", _secret, body, repeatable=False)
+    body = {"overlap_seconds": overlap_seconds, **given(secret=secret)}
+    return post(f"/api/v1/webhooks/{part_of_path(webhook_id)}/rotate-secret", _secret, body, repeatable=False)
 
 
 def disable_webhook(webhook_id: str) -> Call[types.Webhook]:
-    return _post(f"/api/v1/webhooks/{_one(webhook_id)}/disable", _webhook)
+    return post(f"/api/v1/webhooks/{part_of_path(webhook_id)}/disable", _webhook)
 
 
 def enable_webhook(webhook_id: str) -> Call[types.Webhook]:
-    return _post(f"/api/v1/webhooks/{_one(webhook_id)}/enable", _webhook)
+    return post(f"/api/v1/webhooks/{part_of_path(webhook_id)}/enable", _webhook)
 
 
 def test_webhook(webhook_id: str) -> Call[types.Delivery]:
-    return _post(f"/api/v1/webhooks/{_one(webhook_id)}/test", _delivery, repeatable=False)
+    return post(f"/api/v1/webhooks/{part_of_path(webhook_id)}/test", _delivery, repeatable=False)
 
 
 def list_deliveries(
@@ -270,18 +246,18 @@ def list_deliveries(
     limit: int | None = None,
     before: str | None = None,
 ) -> Call[types.DeliveryPage]:
-    path = f"/api/v1/webhooks/{_one(webhook_id)}/deliveries"
-    return _get(path, _deliveries, state=state, limit=limit, before=before)
+    path = f"/api/v1/webhooks/{part_of_path(webhook_id)}/deliveries"
+    return get(path, _deliveries, state=state, limit=limit, before=before)
 
 
 def replay_delivery(webhook_id: str, delivery_id: str) -> Call[types.Delivery]:
     """Try a dead delivery again."""
-    path = f"/api/v1/webhooks/{_one(webhook_id)}/deliveries/{_one(delivery_id)}/replay"
-    return _post(path, _delivery, repeatable=False)
+    path = f"/api/v1/webhooks/{part_of_path(webhook_id)}/deliveries/{part_of_path(delivery_id)}/replay"
+    return post(path, _delivery, repeatable=False)
 
 
 def health() -> Call[types.Health]:
-    return _get("/health", _health)
+    return get("/health", _health)
 
 
 def ready() -> Call[types.Readiness]:
@@ -290,52 +266,12 @@ def ready() -> Call[types.Readiness]:
 
 
 def metrics() -> Call[str]:
-    return _get("/metrics", _text)
+    return get("/metrics", _text)
 
 
 def openapi() -> Call[dict[str, Any]]:
-    return _get("/openapi.json", _anything)
-
-
-def _get(path: str, read: Callable[[bytes], T], **query: Any) -> Call[T]:
-    return Call("GET", path, read, {name: _written(value) for name, value in query.items() if value is not None})
-
-
-def _post(
-    path: str,
-    read: Callable[[bytes], T],
-    body: Mapping[str, Any] | None = None,
-    headers: Mapping[str, str] | None = None,
-    *,
-    repeatable: bool = True,
-) -> Call[T]:
-    if body is None:
-        return Call("POST", path, read, repeatable=repeatable)
-    try:
-        raw = _encode(body)
-    except (TypeError, ValueError) as error:
-        raise InvalidArgument(f"the request cannot be written as JSON: {error}") from error
-    return Call("POST", path, read, headers={**_JSON, **(headers or {})}, body=raw, repeatable=repeatable)
+    return get("/openapi.json", _anything)
 
 
 def _keyed(key: str | None) -> dict[str, str]:
     return {"Idempotency-Key": key or str(uuid.uuid4())}
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _one(name: str) -> str:
-    """A part of a path, so that no id leads elsewhere."""
-    if not name or name in (".", ".."):
-        raise InvalidArgument(f"{name!r} is no id")
-    return quote(name, safe="")
-
-
-def _written(value: str | float | datetime) -> str:
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise InvalidArgument(f"{value} says no time zone; give datetime(..., tzinfo=UTC) or the like")
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return str(value).lower() if isinstance(value, bool) else str(value)

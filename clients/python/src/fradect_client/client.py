@@ -12,8 +12,9 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
-from fradect_client import calls, profiles, types
-from fradect_client.calls import ALL, Call, Filter
+from fradect_client import calls, profiles, release_calls, releases, types
+from fradect_client.call import Call
+from fradect_client.calls import ALL, Filter
 from fradect_client.retries import USUAL, Attempts, Retry, result
 from fradect_client.sending import Looks, as_described, ended_early, request_of
 from fradect_client.settings import CHUNK, USER_AGENT, USUAL_TIMEOUT, Access, Token, Waiting
@@ -100,6 +101,7 @@ class Client(_Sending):
         self.batch = Batch(self._sender)
         self.customers = Customers(self._sender)
         self.webhooks = Webhooks(self._sender)
+        self.releases = Releases(self._sender)
 
     def __enter__(self) -> Self:
         return self
@@ -196,3 +198,20 @@ class Webhooks(_Sending):
     test = _sends(calls.test_webhook)
     deliveries = _sends(calls.list_deliveries)
     replay = _sends(calls.replay_delivery)
+
+
+class Releases(_Sending):
+    """Who decides, and the way back."""
+
+    rollout = _sends(release_calls.get_rollout)
+    list = _sends(release_calls.list_rollouts)
+    roll_back = _sends(release_calls.roll_back)
+    approval = _sends(release_calls.say_to_proposal)
+
+    def history(self, *, module: str = release_calls.ECOMMERCE) -> Iterator[releases.PastRollout]:
+        """All steps so far, page after page, the newest first."""
+        page = self.list(module=module)
+        yield from page.history
+        while page.next is not None:
+            page = self.list(module=module, before=page.next)
+            yield from page.history

@@ -9,7 +9,7 @@ from typing import TypeVar
 import httpx
 import msgspec
 
-from fradect_client.calls import Call
+from fradect_client.call import Call
 from fradect_client.errors import ConnectionFailed, NotFound, ProblemError, UnexpectedAnswer, error_of
 
 T = TypeVar("T")

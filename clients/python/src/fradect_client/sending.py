@@ -8,7 +8,7 @@ from typing import Any, get_args
 import httpx
 
 from fradect_client import types
-from fradect_client.calls import Call
+from fradect_client.call import Call
 from fradect_client.errors import ConnectionFailed, StillProcessing
 from fradect_client.settings import BATCH_PAUSES, Access
 
