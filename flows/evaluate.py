@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from flows.data import load_dataset, past_events, tested
 from flows.evidence import Candidate, Measured, Verdicts, leave, recall
+from flows.examine import REFERENCE, Examined, examine
 from flows.progress import advance
 from flows.progress import stage as announced
 from flows.stage import stage
@@ -29,7 +30,7 @@ from training.declined import Declined, Seen, declined
 from training.evaluate import Comparison, Scored, compare
 from training.evaluate import evaluate as measure
 from training.fairness import audit
-from training.gate import improvement
+from training.gate import data, improvement
 from training.plots import figures
 from training.slices import slices
 
@@ -60,7 +61,8 @@ def evaluate(module: str, tenant: str, release_id: str, seed: int = 7) -> None:
         dataset = tested(everything, candidate)
         trial = _Trial(shop, candidate, release, dataset, _score(shop, release, dataset), seed)
         _leave_reference(trial, everything)
-        facts = _measure(trial)
+        learnt = examine(shop, release.contract, Examined(candidate, everything, dataset, trial.scored.probability))
+        facts = _measure(trial, data(learnt, release.policy.limits))
         advance(0.8, 1, "card, plots, MLflow")
         _leave_all(trial, facts)
         found = facts.evaluation.metrics
@@ -82,7 +84,7 @@ def _score(shop: Workshop, release: Loaded, dataset: Dataset) -> Scored:
     )
 
 
-def _measure(trial: _Trial) -> CardFacts:
+def _measure(trial: _Trial, believed: Verdict) -> CardFacts:
     policy, scored = trial.release.policy, trial.scored
     advance(0.4, 1, "metrics with intervals")
     evaluation = measure(scored, policy, trial.seed)
@@ -91,7 +93,7 @@ def _measure(trial: _Trial) -> CardFacts:
     advance(0.6, 1, "the champion on the same events")
     champion, comparison = _beside_champion(trial)
     is_edit = champion is not None and trial.candidate.made_from == champion
-    verdicts: list[Verdict] = [improvement(evaluation, comparison, policy.limits, is_edit=is_edit), fair]
+    verdicts = [believed, improvement(evaluation, comparison, policy.limits, is_edit=is_edit), fair]
     stored = trial.shop.releases.load(trial.release.id)
     training, known = trial.candidate.training, _declined(trial)
     return CardFacts(stored, training, evaluation, fairness, verdicts, comparison, champion, known)
@@ -144,7 +146,7 @@ def _leave_reference(trial: _Trial, everything: Dataset) -> None:
     )
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    leave_bytes(trial.shop.evidence(trial.release.id) / "reference.parquet", sink.getvalue().to_pybytes())
+    leave_bytes(trial.shop.evidence(trial.release.id) / REFERENCE, sink.getvalue().to_pybytes())
 
 
 def _leave_all(trial: _Trial, facts: CardFacts) -> None:

@@ -1,14 +1,17 @@
 """Gates: may this candidate decide? Pure functions of measurements; each answer carries its evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from math import sqrt
 
-from fradect.policy import Limits
+from fradect.policy import DataLimits, Limits
 from fradect.types import Verdict
+from training.data_quality import DataFacts
 from training.evaluate import Comparison, Evaluation
 
-GATES = ("improvement", "fairness", "replay")  # all that a promotion asks
+GATES = ("data", "improvement", "fairness", "replay")  # all that a promotion asks
 _SHOWN = 5  # mismatches told of in full
+_SURE = 2.33  # standard errors: one in a hundred is beyond, on one side
 
 
 def improvement(
@@ -64,6 +67,58 @@ def _no_dearer(comparison: Comparison, limits: Limits) -> Verdict:
     if money.low < floor:
         return Verdict("improvement", "not enough data", f"{said}, not certainly above {floor:,.0f}", evidence)
     return Verdict("improvement", "pass", said, evidence)
+
+
+def data(facts: DataFacts, limits: Limits) -> Verdict:
+    """Whether what the candidate learnt from can be believed: what is too good, too odd or too new to be true fails.
+
+    Where there is no champion, only what the data shows of itself is judged.
+    """
+    evidence = {**asdict(facts), "limits": asdict(limits.data)}
+    wrong = [*_too_good(facts, limits.data), *_labels(facts, limits.data), *_population(facts, limits.data)]
+    if wrong:
+        return Verdict("data", "fail", "; ".join(wrong), evidence)
+    return Verdict("data", "pass", f"nothing odd about {facts.events:,} events", evidence)
+
+
+def _too_good(facts: DataFacts, limits: DataLimits) -> Iterator[str]:
+    if facts.duplicates > limits.duplicates:
+        yield f"{facts.duplicates:.1%} of the events repeat another's customer, time and amount"
+    for name, auc in facts.telling.items():
+        if auc > limits.telling:
+            yield f"{name} alone tells fraud with a ROC AUC of {auc:.3f}: it may know the outcome"
+    for name, share in facts.giveaway.items():
+        if share > limits.giveaway:
+            yield f"values of {name} that only fraud has give {share:.0%} of it away: it may know the outcome"
+
+
+def _labels(facts: DataFacts, limits: DataLimits) -> Iterator[str]:
+    then = facts.then
+    if then.events and facts.news:
+        was, now = then.frauds / then.events, facts.news_frauds / facts.news
+        apart = abs(now - was) > _SURE * _error(then.frauds + facts.news_frauds, then.events, facts.news)
+        if apart and (now > was * limits.fraud_ratio or now * limits.fraud_ratio < was):
+            yield f"{now:.2%} of what is new is fraud, {was:.2%} of what the champion learnt from"
+    if then.strays is not None and then.strays_of and facts.strays_of:
+        was, now = then.strays / then.strays_of, facts.strays / facts.strays_of
+        error = _error(then.strays + facts.strays, then.strays_of, facts.strays_of)
+        if now - was > max(limits.strays, _SURE * error):
+            yield f"{now:.0%} of frauds look safer than most events, {was:.0%} in the champion's time: see the labels"
+
+
+def _error(marked: int, here: int, there: int) -> float:
+    """The standard error of the difference of two shares, were they the same."""
+    share = marked / (here + there)
+    return sqrt(share * (1 - share) * (1 / here + 1 / there))
+
+
+def _population(facts: DataFacts, limits: DataLimits) -> Iterator[str]:
+    for name, index in facts.shift.items():
+        if index > limits.shift:
+            yield f"{name} is not what it was: stability index {index:.1f}"
+    for name, more in facts.unknown.items():
+        if more > limits.unknown:
+            yield f"{name} is unknown, or of a category that is, for {more:.0%} more of the events"
 
 
 def matured(comparison: Comparison | None, limits: Limits) -> Verdict:

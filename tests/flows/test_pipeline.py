@@ -56,7 +56,7 @@ def test_the_pipeline_leaves_a_measured_champion_with_its_evidence(after_pipelin
     value, low, high = measured.metrics["roc_auc"]
     assert None not in (value, low, high)
     assert sorted([value, low, high]) == [low, value, high]  # type: ignore[type-var]
-    assert {v.gate for v in recall(folder, Verdicts).verdicts} == {"improvement", "fairness", "replay"}
+    assert {v.gate for v in recall(folder, Verdicts).verdicts} == {"data", "improvement", "fairness", "replay"}
     assert (folder / "card.md").read_text().startswith(f"# Model card: {after_pipeline}")
     assert {p.name for p in (folder / "plots").iterdir()} >= {"roc.png", "precision_recall.png", "cost.png"}
     assert measured.mlflow_version == "1"
