@@ -72,6 +72,16 @@ class TerminalNarrator:
         self._progress.stop()
 
 
+class SilentNarrator:
+    """Nobody is told."""
+
+    def begin(self, stage: str) -> Advance:  # noqa: ARG002
+        return lambda _done, _total, _words: None
+
+    def end(self, stage: str, seconds: float, result: str) -> None:
+        pass
+
+
 _NARRATOR: ContextVar[Narrator] = ContextVar("narrator")
 _ADVANCE: ContextVar[Advance] = ContextVar("advance")
 
@@ -126,3 +136,13 @@ def shown() -> Iterator[None]:
     finally:
         _NARRATOR.reset(token)
         narrator.close()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Stages inside are not told of: they are many, and of one that is."""
+    token = _NARRATOR.set(SilentNarrator())
+    try:
+        yield
+    finally:
+        _NARRATOR.reset(token)

@@ -54,7 +54,7 @@ def hold_back(source: Path, mapping: FieldMapping, count: int) -> HeldBack:
     since = int(np.partition(times, -count)[-count]) if times.size > count else int(times.min())
     cut = pa.scalar(since, pa.timestamp("us")).cast(data.schema.field(column).type)
     rows = data.to_table(filter=pc.field(column) >= cut).sort_by(column).slice(0, count)
-    return HeldBack(since, tuple(_body(row, mapping) for row in rows.to_pylist()))
+    return HeldBack(since, tuple(body_of(row, mapping) for row in rows.to_pylist()))
 
 
 def _files(source: Path) -> list[Path]:
@@ -64,7 +64,8 @@ def _files(source: Path) -> list[Path]:
     return [source]
 
 
-def _body(row: Mapping[str, Any], mapping: FieldMapping) -> Body:
+def body_of(row: Mapping[str, Any], mapping: FieldMapping) -> Body:
+    """A raw row as a score request."""
     body: Body = {}
     _put(body, "transaction.transaction_id", str(row[mapping.event_id.column]))
     _put(body, "transaction.event_time", _plain("time", row[mapping.event_time.column]))
@@ -111,14 +112,14 @@ def _ask(url: str, key: str, bodies: Sequence[Body]) -> Iterator[tuple[Body, flo
     with httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=10, trust_env=False) as client:
         for body in bodies:
             started = time.perf_counter()
-            answer = _patiently(client, body)
+            answer = patiently(client, body)
             milliseconds = (time.perf_counter() - started) * 1000
             if answer.status_code != 200:
                 raise Unavailable(f"the service answered {answer.status_code}: {answer.text}")
             yield answer.json(), milliseconds
 
 
-def _patiently(client: httpx.Client, body: Body) -> httpx.Response:
+def patiently(client: httpx.Client, body: Body) -> httpx.Response:
     """The same id may be sent again and again: a service that is busy says so, and decides it once."""
     for _ in range(TRIES):
         answer = client.post("/api/v1/ecommerce/score", json=body)

@@ -1,10 +1,6 @@
 """`fradect demo`: the whole story, from history to decisions over HTTP, and one screen that tells it."""
 
 import hashlib
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 
 from flows.commands.options import JSON, SEED, TRIALS
@@ -20,6 +15,7 @@ from flows.demo_screen import Told, tell
 from flows.monitor import drift
 from flows.pipeline import pipeline
 from flows.progress import advance, shown, stage
+from flows.service import check_port, service
 from flows.traffic import Answers, hold_back, send
 from flows.wiring import key_file, mapping_file, raw_folder, workshop
 from fradect.errors import InvalidInput, Refused, Unavailable
@@ -49,7 +45,7 @@ def demo(  # noqa: PLR0913, PLR0917  one option each
     The same demo again is a repeat; another wants a home of its own: `make demo FRADECT_HOME=... DEMO=...`.
     """
     started = time.monotonic()
-    _check_port(Settings.from_env())
+    check_port(Settings.from_env())
     with shown():
         source, name = (data, mapping or "handbook") if data else (_simulated(events, days, seed), "simulator")
         if data is None:
@@ -63,7 +59,7 @@ def demo(  # noqa: PLR0913, PLR0917  one option each
         shop = workshop(outcome.module, outcome.tenant)
         if shop.releases.champion(outcome.module, outcome.tenant) is None:
             raise Unavailable(f"no release was promoted: {outcome.reason}")
-        with _service(shop.settings) as url:
+        with service(shop.settings) as url:
             answers = _purchases(url, shop.settings, outcome.tenant, held.bodies)
             found = drift(outcome.module, outcome.tenant)
     tell(Told(shop, outcome, answers, found, time.monotonic() - started), json, svg)
@@ -100,52 +96,6 @@ def _enough() -> Iterator[None]:
         yield
     except TooShort as error:
         raise InvalidInput(f"{error.found}: simulate more, with --events or --days, and {ELSEWHERE}") from error
-
-
-@contextmanager
-def _service(settings: Settings) -> Iterator[str]:
-    """`fradect serve` as anyone would start it, until the block ends."""
-    url = f"http://{settings.host}:{settings.port}"
-    _check_port(settings)
-    with stage("serve") as result:
-        log = settings.home / "logs" / "service.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as out:
-            command = [str(Path(sys.executable).parent / "fradect"), "serve", "--log", str(log)]
-            process = subprocess.Popen(command, stdout=out, stderr=out, env=dict(os.environ))
-        try:
-            _await_ready(url, process, log)
-        except BaseException:
-            process.terminate()
-            raise
-        result.words = url
-    try:
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _check_port(settings: Settings) -> None:
-    """Another service there would answer for ours."""
-    with socket.socket() as probe:
-        if probe.connect_ex((settings.host, settings.port)) == 0:
-            raise Refused(f"port {settings.port} of {settings.host} is taken: set FRADECT_PORT to another")
-
-
-def _await_ready(url: str, process: "subprocess.Popen[bytes]", log: Path, patience: float = 120.0) -> None:
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            said = log.read_text(errors="replace").strip().splitlines()
-            raise Unavailable(f"the service did not start: {said[-1] if said else 'it said nothing'}")
-        try:
-            if httpx.get(f"{url}/ready", timeout=2, trust_env=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise Unavailable(f"the service was not ready within {patience:.0f} s: see {log}")
 
 
 def _purchases(url: str, settings: Settings, tenant: str, bodies: tuple[dict[str, object], ...]) -> Answers:
