@@ -13,6 +13,7 @@ from flows.amend import Edit
 from flows.amend import amend as amend_release
 from flows.commands.options import JSON, MODULE, TENANT
 from flows.commands.promote import promote
+from flows.commands.release_approval import waiting
 from flows.commands.rollout import approve, history, refuse, rollback
 from flows.evidence import Candidate, Measured, last_look, recall
 from flows.wiring import Workshop, workshop
@@ -129,7 +130,7 @@ def show(
     screen.leave_json(json, {**figures, "parts": dict(parts), "trial": None if looked is None else asdict(looked)})
 
 
-for command in (promote, rollback, history, approve, refuse):
+for command in (promote, rollback, history, waiting, approve, refuse):
     app.command()(command)
 
 

@@ -18,6 +18,7 @@ from fradect.rollout import Rollout
 from training.stages import day
 
 REASON = typer.Option(help="Why; kept in the history.")
+EVIDENCE = typer.Option(help="The digest of the card that you have read: another card by now is refused.")
 
 
 def rollback(
@@ -36,21 +37,23 @@ def rollback(
     screen.leave_json(json, _row(after))
 
 
-def approve(
+def approve(  # noqa: PLR0913, PLR0917  one option each
     release: Annotated[str, typer.Argument(help="The release that you have looked at.")],
     reason: Annotated[str, REASON] = "approved by hand",
+    evidence: Annotated[str | None, EVIDENCE] = None,
     module: Annotated[str, MODULE] = "ecommerce",
     tenant: Annotated[str, TENANT] = "demo",
     json: Annotated[Path | None, JSON] = None,
 ) -> None:
     """Agree, as a second person, to the step that waits for one; the next look takes it, if its gates still pass.
 
-    Look first: `fradect release show` has its measures, card and the last look at
-    its trial. Whoever asked for the step, or began the trial, cannot approve it.
-    Two have to agree where FRADECT_FOUR_EYES names the tenant, or the champion's
+    Look first: `fradect release waiting` has its card, `fradect release show` its
+    measures and the last look at its trial. Whoever asked for the step, or began the
+    trial, cannot approve it. Two have to agree where FRADECT_FOUR_EYES names the tenant, or the champion's
     policy says so (limits.stages.four_eyes).
     """
-    after = moves.approve(workshop(module, tenant).releases, module, tenant, Looked(release), Act(who(), reason))
+    looked, releases = Looked(release, evidence), workshop(module, tenant).releases
+    after = moves.approve(releases, module, tenant, looked, Act(who(), reason))
     Console().print(f"[bold]{release}[/bold] may go on: the next look takes it there", highlight=False)
     screen.leave_json(json, _row(after))
 
