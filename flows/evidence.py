@@ -1,6 +1,6 @@
 """What was found out about a release, as JSON files beside each other: written by stages, read by screens."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -8,7 +8,7 @@ import msgspec
 
 from flows.wiring import leave_bytes
 from fradect.errors import NotFound
-from fradect.types import Verdict
+from fradect.types import HOUR, Verdict
 from training.fit import TrainingFacts
 
 T = TypeVar("T")
@@ -96,11 +96,11 @@ def recall(folder: Path, kind: type[T]) -> T:
 
 
 def leave_look(folder: Path, look: Look) -> None:
-    """Beside those before it, so that the way of a release can be read. One that says what the last one said is not
-    kept: nobody reads ten minutes of nothing."""
+    """Beside those before it, so that the way of a release can be read. One that says what the last one said is kept
+    once an hour: nobody reads a file every ten minutes for weeks."""
     last = last_look(folder)
-    if last is None or replace(last, at=look.at) != msgspec.json.decode(_written(look), type=Look):
-        leave_bytes(folder / LOOKS / f"{look.at:016}.json", _written(look))
+    if last is None or _gist(last) != _gist(look) or look.at - last.at >= HOUR:
+        leave_bytes(folder / LOOKS / f"{look.at:016}.json", msgspec.json.format(msgspec.json.encode(look), indent=1))
 
 
 def last_look(folder: Path) -> Look | None:
@@ -109,5 +109,5 @@ def last_look(folder: Path) -> Look | None:
     return msgspec.json.decode(paths[-1].read_bytes(), type=Look) if paths else None
 
 
-def _written(look: Look) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(asdict(look)), indent=1)
+def _gist(look: Look) -> tuple[object, ...]:
+    return look.number, look.move, [(verdict.gate, verdict.result) for verdict in look.verdicts]
