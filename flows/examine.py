@@ -59,8 +59,9 @@ def _then(shop: Workshop, contract: Contract) -> tuple[Then, int, dict[str, npt.
         return Then(0, 0), 0, {}
     known = _known(folder)
     events, frauds = sum(made.events.values()), sum(made.frauds.values())
-    strays = (None, 0) if known is None else (known.strays, known.strays_of)
-    then = Then(events, frauds, *strays)
+    then = Then(events, frauds)
+    if known is not None:
+        then = Then(events, frauds, known.strays, known.strays_of, known.giveaway)
     return then, made.boundaries.end, _sample(folder / REFERENCE, contract)
 
 

@@ -105,14 +105,24 @@ class DataLimits:
 
     duplicates: float = 0.02  # share of events that repeat another's customer, time and amount
     telling: float = 0.98  # ROC AUC of one feature alone: more, and it knows the outcome
-    giveaway: float = 0.2  # share of frauds that values of one feature which only fraud has give away
+    giveaway: float = 0.5  # share of frauds that values of one feature give away which only fraud has
+    giveaway_more: float = 0.25  # and so much more than in the champion's time
     fraud_ratio: float = 2.0  # share of fraud among what is new, over (or under) that of the champion's training
     strays: float = 0.1  # share of frauds among events that look safest: so much more than in the champion's time
     shift: float = 2.0  # stability index of a feature; drift that is worth learning from seldom reaches 1
     unknown: float = 0.2  # share of events of which a feature is unknown: so much more
 
     def __post_init__(self) -> None:
-        if min(self.duplicates, self.giveaway, self.strays, self.shift, self.unknown) <= 0 or self.fraud_ratio <= 1:
+        above = (
+            self.duplicates,
+            self.telling,
+            self.giveaway,
+            self.giveaway_more,
+            self.strays,
+            self.shift,
+            self.unknown,
+        )
+        if min(above) <= 0 or self.fraud_ratio <= 1:
             raise InvalidInput("limits: those of data lie above 0, and fraud_ratio above 1")
 
 

@@ -26,12 +26,13 @@ _LEAST = 200  # events, before two populations are compared
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """The champion's own data: the events it was made of, and its `strays` where they are known."""
+    """The champion's own data: the events it was made of, and, where it is known, what DataFacts said of them."""
 
     events: int
     frauds: int
     strays: int | None = None
     strays_of: int = 0
+    giveaway: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from math import sqrt
 
 from fradect.policy import DataLimits, Limits
 from fradect.types import Verdict
-from training.data_quality import DataFacts
+from training.data_quality import DataFacts, Then
 from training.evaluate import Comparison, Evaluation
 
 GATES = ("data", "improvement", "fairness", "replay")  # all that a promotion asks
@@ -88,8 +88,15 @@ def _too_good(facts: DataFacts, limits: DataLimits) -> Iterator[str]:
         if auc > limits.telling:
             yield f"{name} alone tells fraud with a ROC AUC of {auc:.3f}: it may know the outcome"
     for name, share in facts.giveaway.items():
-        if share > limits.giveaway:
+        if share > limits.giveaway or share - _before(facts.then, name) > limits.giveaway_more:
             yield f"values of {name} that only fraud has give {share:.0%} of it away: it may know the outcome"
+
+
+def _before(then: Then, feature: str) -> float:
+    """What a feature gave away in the champion's time: of one that did not stand out, at most as much as those that
+    did; all of it where nobody looked."""
+    known = then.giveaway
+    return 1.0 if known is None else known.get(feature, min(known.values(), default=0.0))
 
 
 def _labels(facts: DataFacts, limits: DataLimits) -> Iterator[str]:

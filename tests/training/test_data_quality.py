@@ -74,12 +74,18 @@ def test_a_feature_that_knows_the_outcome_is_named_however_it_says_so(known: obj
     assert "signal" not in reason
 
 
-def test_a_feature_that_knows_some_outcomes_is_named_too() -> None:
+def test_a_feature_that_knows_some_outcomes_is_named_where_it_did_not_before() -> None:
     some = CLEAN.label & (np.arange(len(CLEAN)) % 3 == 0)
-    noise = CLEAN.matrix[:, 1]
-    result, reason = judged(taught(with_column("noise", np.where(some, 9.0, noise))))
+    leaking = taught(with_column("noise", np.where(some, 9.0, CLEAN.matrix[:, 1])))
+    then = Then(6_000, int(CLEAN.label.sum()), 20, 100, {"signal": 0.05, "channel": 0.0})
+    result, reason = judged(leaking, then)
     assert result == "fail"
     assert "noise that only fraud has" in reason
+    assert judged(leaking, replace(then, giveaway={"noise": 0.3}))[0] == "pass", "it is good, and always was"
+    assert judged(leaking)[0] == "pass", "nobody knows whether it is new, and a third is not too much"
+    assert (
+        judged(taught(with_column("noise", np.where(CLEAN.label & (np.arange(6_000) % 3 > 0), 9.0, 0.0))))[0] == "fail"
+    )
 
 
 def test_a_feature_in_other_units_and_one_that_is_gone_are_named() -> None:
@@ -121,7 +127,12 @@ def test_labels_that_are_not_what_they_were_are_told() -> None:
         shift=st.dictionaries(st.text(max_size=3), st.floats(0, 20), max_size=3),
         unknown=st.dictionaries(st.text(max_size=3), st.floats(-1, 1), max_size=3),
         then=st.builds(
-            Then, st.integers(0, 9), st.just(0), st.one_of(st.none(), st.integers(0, 5)), st.integers(0, 10)
+            Then,
+            st.integers(0, 9),
+            st.just(0),
+            st.one_of(st.none(), st.integers(0, 5)),
+            st.integers(0, 10),
+            st.one_of(st.none(), st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=3)),
         ),
     )
 )

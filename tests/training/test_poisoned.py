@@ -108,7 +108,7 @@ def champion(seed: int) -> tuple[Made, dict[str, Floats]]:
     made = made_of(first)
     facts = examined(made, first, {}, Then(0, 0))
     recent = first.matrix[first.time >= made.boundaries.fit_at]
-    then = Then(facts.events, int(first.label.sum()), facts.strays, facts.strays_of)
+    then = Then(facts.events, int(first.label.sum()), facts.strays, facts.strays_of, facts.giveaway)
     return replace(made, then=then), dict(zip(CONTRACT.names, recent.T, strict=True))
 
 
