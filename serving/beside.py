@@ -22,7 +22,7 @@ from serving.champions import Deciding
 
 MOST_WAITING = 2_000  # decisions that nobody was asked about yet
 MOST_UNKEPT = 10_000  # pairs, while the database is away
-TOGETHER, EVERY_SECONDS = 256, 0.5
+TOGETHER, EVERY_SECONDS = 64, 0.5  # more at once would hold the interpreter longer than requests like to wait
 
 log = logging.getLogger(__name__)
 
