@@ -1,5 +1,6 @@
 """`fradect release`: what releases there are, what is known of one, how two differ, who decides; one by an edit."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from flows.wiring.storage import fetch_evidence
 from fradect.errors import NotFound
 from fradect.release import digests
 from fradect.release_diff import Apart, apart
+from fradect.rollout import WHOLE
 
 FIELDS = ("release", "tenant", "made", "average_precision", "roc_auc", "state", "made_from")
 
@@ -94,7 +96,7 @@ def list_(json: Annotated[Path | None, JSON] = None) -> None:
     shop = workshop("ecommerce", "any")
     fetch_evidence(shop.settings)
     rows = sorted((_row(shop, release_id) for release_id in shop.releases.ids()), key=lambda row: row[2])
-    screen.leave_json(json, {"releases": [dict(zip(FIELDS, row, strict=True)) for row in rows]})
+    screen.leave_json(json, {"releases": [{**dict(zip(FIELDS, row, strict=True)), **_part(shop, row)} for row in rows]})
     columns = ("release", "tenant", "made (UTC)", "AP", "AUC", "", "")
     console = Console()
     if rows:
@@ -132,6 +134,15 @@ def show(
 
 for command in (promote, rollback, history, waiting, approve, refuse):
     app.command()(command)
+
+
+def _part(shop: Workshop, row: Sequence[str]) -> dict[str, Any]:
+    """Which part a release plays for its tenant: a challenger's stage, and its share of the customers."""
+    made = recall(shop.evidence(row[0]), Candidate) if row[1] else None
+    now = None if made is None else shop.releases.rollout(made.module, made.tenant)
+    if now is None or now.challenger != row[0]:
+        return {"stage": None, "share": 0.0}
+    return {"stage": str(now.stage), "share": now.share / WHOLE}
 
 
 def _row(shop: Workshop, release_id: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from flows import promote as promotion
 from flows import rollout as rollout_module
 from flows.commands import release as release_commands
-from flows.evidence import Look, last_look
+from flows.evidence import Candidate, Look, last_look, leave
 from flows.rollout import Moved, Split, Wish, go_on, look, look_everywhere
 from flows.wiring import Workshop, workshop
 from fradect.adapters.mlflow_registry import MlflowRegistry
@@ -31,6 +31,8 @@ from fradect.types import Verdict
 from tests.factories_decision import toy_release
 from tests.factories_pairs import Trial, made
 from tests.flows import rollout_client
+from training.dataset import Boundaries
+from training.fit import TrainingFacts
 
 OF = ("ecommerce", "demo")
 ANN = Act("ann", "")
@@ -330,7 +332,15 @@ def test_the_command_line_takes_it_there_and_back(shop: Workshop, tmp_path: Path
     assert "goes on, canary on 5 %" in " ".join(_run("promote", SECOND.id, "--json", str(file)).output.split())
     figures = json.loads(file.read_text())
     assert figures["share"] == 0.05
-    assert {verdict["result"] for verdict in figures["trial"] if verdict["gate"] != "matured"} == {"pass"}
+    facts = TrainingFacts({}, 1, 0.5, (), {}, 7, {}, {}, Boundaries(*[0] * 7), "digest")
+    leave(shop.evidence(SECOND.id), Candidate(SECOND.id, *OF, "standard", "hash", "log", 1, facts))
+    assert "canary on 5 %" in " ".join(_run("list", "--json", str(file)).output.split())
+    listed = {one["release"]: (one["stage"], one["share"]) for one in json.loads(file.read_text())["releases"]}
+    assert listed == {FIRST.id: (None, 0.0), SECOND.id: ("canary", 0.05)}
+    assert "Last look at it, in the shadow" in " ".join(_run("show", SECOND.id).output.split())
+    _run("promote", SECOND.id, "--json", str(file))
+    figures = json.loads(file.read_text())
+    assert {verdict["gate"]: verdict["result"] for verdict in figures["trial"]}["data"] == "not enough data"
     back = _run("rollback", "--reason", "a call from the shop", "--json", str(file))
     assert "a call from the shop" in " ".join(back.output.split())
     assert json.loads(file.read_text())["challenger"] is None

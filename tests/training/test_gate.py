@@ -9,7 +9,7 @@ from fradect.types import Verdict
 from tests.training.factories_training import make_evaluated
 from training.bootstrap import Interval
 from training.evaluate import Comparison
-from training.gate import conclude, improvement, replay
+from training.gate import conclude, improvement, matured, replay
 
 LIMITS = Limits()
 _EVALUATED = make_evaluated().evaluation
@@ -64,6 +64,38 @@ def test_a_better_ranking_that_certainly_saves_less_fails() -> None:
     assert improvement(MADE, _comparison(gain, Interval(-300, -500, -100)), LIMITS).result == "fail"
     assert improvement(MADE, _comparison(gain, Interval(-15, -19, -11)), LIMITS).result == "pass"
     assert improvement(MADE, _comparison(gain, Interval(-300, -500, 1)), LIMITS).result == "pass"
+
+
+@pytest.mark.parametrize(
+    ("money", "result"),
+    [
+        (Interval(50, -10, 90), "pass"),
+        (Interval(0, 0, 0), "pass"),
+        (Interval(-15, -40, 5), "not enough data"),
+        (Interval(-90, -150, -25), "fail"),
+    ],
+)
+def test_an_edit_ranks_as_the_champion_does_so_money_alone_is_asked(money: Interval, result: str) -> None:
+    alike = _comparison(Interval(0.0, 0.0, 0.0), money)
+    assert improvement(MADE, alike, LIMITS).result == "fail"
+    assert improvement(MADE, alike, LIMITS, is_edit=True).result == result
+    losing = replace(MADE, metrics={**MADE.metrics, "money_saved": Interval(-900.0, -1_500.0, -10.0)})
+    assert improvement(losing, None, LIMITS, is_edit=True).result == "fail", "without a champion it is a first one"
+
+
+@pytest.mark.parametrize(
+    ("money", "events", "result"),
+    [
+        (Interval(50, 10, 90), 2_000, "pass"),
+        (Interval(50, -10, 90), 2_000, "not enough data"),
+        (Interval(-50, -90, 0), 2_000, "fail"),
+        (Interval(50, 10, 90), 999, "not enough data"),
+    ],
+)
+def test_matured_events_say_better_worse_or_nothing_yet(money: Interval, events: int, result: str) -> None:
+    found = replace(_comparison(Interval(0.0, 0.0, 0.0), money), events=events)
+    assert matured(found, LIMITS).result == result
+    assert matured(None, LIMITS).result == "not enough data"
 
 
 def test_one_mismatch_is_one_too_many_and_no_event_proves_nothing() -> None:
