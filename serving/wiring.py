@@ -123,7 +123,7 @@ class Service:
         self._webhooks = WebhookParts(settings, self._ledger.engine, self._customers.vault, self._metrics)
         self._releases = ReleaseParts(settings, self._champions)
         self._closers += [self._customers.close, self._webhooks.close, self._releases.close]
-        self._exploring = Exploring(self._ledger.engine, self._part_of, now_micros, self._champions.all)
+        self._exploring = Exploring(self._ledger.engine, self._part_of, now_micros, self._champions)
         self._beside = Beside(SqlPairs(shared), self._part_of, now_micros, self._metrics.laid_beside)
         self._closers.append(self._beside.close)
         self._batch = BatchParts(settings, shared, self._customers.vault, self._metrics, now_micros)
@@ -142,6 +142,8 @@ class Service:
         self._show()
         self._housekeeping.start()
         self._sharing.start()
+        if self._worker.is_first:
+            self._releases.follow()
         source = Source(now_micros, _new_decision_id)
         engine = self._ledger.engine
         state_thread, batch_thread, ledger_thread, finding_thread = self._threads
