@@ -65,6 +65,7 @@ COMMANDS: Mapping[str, Command] = {
     "lists": Command("flows.commands.lists:app", "Allow and deny lists: add, remove, show."),
     "keys": Command("flows.commands.keys:app", "API keys: create, list, rotate, revoke."),
     "demo": Command("flows.commands.demo:demo", "The whole story on one screen; `make demo` calls it."),
+    "tour": Command("flows.commands.tour:tour", "A release that decays, one that takes over, one that is caught."),
 }
 
 
