@@ -9,6 +9,7 @@ import msgspec
 from fradect.adapters.mirror import Mirror
 from fradect.adapters.releases_folder import ReleasesFolder
 from fradect.errors import Conflict, FradectError, InvalidInput, NotFound, Refused
+from fradect.objects import ObjectFacts
 from fradect.release import Release
 from fradect.rollout import Rollout, Step, named
 
@@ -23,6 +24,7 @@ class SharedReleases:
         self._mirror = mirror
         self._folder = ReleasesFolder(mirror.home)
         self._seen: dict[str, str | None] = {}  # pointer -> version it had when this process read it
+        self._steps: dict[tuple[str, str], tuple[str, Rollout | None]] = {}  # as last listed, for `follow_steps` alone
 
     def save(self, release: Release) -> None:
         self._folder.save(release)
@@ -114,10 +116,32 @@ class SharedReleases:
         return found
 
     def take(self, module: str, tenant_id: str, rollout: Rollout) -> None:
-        """Repeat in the home what the store says, once the releases are here whole."""
+        """Repeat in the home what the store says, once the releases are here whole. What went on in the store while
+        they were fetched is left to the next look."""
         for release_id in filter(None, (rollout.release, rollout.challenger)):
             self.load(release_id)
-        self._folder.repeat(module, tenant_id, rollout)
+        if self.rollout(module, tenant_id) == rollout:
+            self._folder.repeat(module, tenant_id, rollout)
+
+    def follow_steps(self) -> None:
+        """Repeat in the home the steps between releases that it decides by already, such as every way back: nothing
+        has to be fetched for them. One listing, and what did not change is not read; the rest is `follow`'s."""
+        for facts in list(self._mirror.store.list(_POINTERS)):
+            key = _key_of(facts.key)
+            if key is None:
+                continue
+            with suppress(Refused, InvalidInput, NotFound):
+                self._follow_step(facts, key)
+
+    def _follow_step(self, facts: ObjectFacts, key: tuple[str, str]) -> None:
+        version, now = self._steps.get(key, ("", None))
+        if version != facts.version:
+            content = self._mirror.store.read(facts.key)
+            now = None if content is None else _decoded(facts.key, content.raw)
+            self._steps[key] = facts.version, now
+        here = self._here(*key)
+        if now is not None and here is not None and now != here and set(now.releases) <= set(here.releases):
+            self._folder.repeat(*key, now)
 
     def send(self, module: str, tenant_id: str) -> None:
         """Releases that the store does not have yet; and the home's champion, where the store has none."""
@@ -139,8 +163,13 @@ class SharedReleases:
                 self._mirror.store.put(_past(key, f"{now.number:08}.json"), msgspec.json.encode(now), None)
 
     def _pointers(self) -> list[tuple[str, str]]:
-        parts = [facts.key.removeprefix(_POINTERS).split("/") for facts in self._mirror.store.list(_POINTERS)]
-        return [(p[0], p[1].removesuffix(".json")) for p in parts if len(p) == 2 and p[1].endswith(".json")]
+        return [key for facts in self._mirror.store.list(_POINTERS) if (key := _key_of(facts.key)) is not None]
+
+
+def _key_of(pointer: str) -> tuple[str, str] | None:
+    """Module and tenant; None for what is no pointer."""
+    parts = pointer.removeprefix(_POINTERS).split("/")
+    return (parts[0], parts[1].removesuffix(".json")) if len(parts) == 2 and parts[1].endswith(".json") else None
 
 
 def _pointer(module: str, tenant_id: str) -> str:

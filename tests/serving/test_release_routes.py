@@ -1,6 +1,7 @@
 """People over releases, through HTTP: who decides, the way back at once, and a second person's word."""
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from fradect.adapters.releases_shared import SharedReleases
 from fradect.moves import propose, standing
 from fradect.permissions import ROLES
 from fradect.ports import ReleaseStore
-from fradect.rollout import WHOLE, Rollout, Step, promoted, shadowed, widened
+from fradect.rollout import WHOLE, Rollout, Step, promoted, rolled_back, shadowed, widened
 from fradect.types import Verdict
 from serving.app import create
 from serving.wiring import Service
@@ -309,3 +310,22 @@ def test_the_reason_of_a_person_is_kept_as_it_was_said(desk: Desk) -> None:
     step = desk.store.history(*desk.of)[-1].step
     assert step is not None
     assert step.reason == "звонки клиентов"
+
+
+def test_a_step_back_on_another_machine_is_followed_in_seconds(tmp_path: Path) -> None:
+    elsewhere = SharedReleases(Mirror(tmp_path / "elsewhere", FolderObjects(tmp_path / "store")))
+    for release in (FIRST, SECOND):
+        elsewhere.save(release)
+    elsewhere.promote(*OF, FIRST.id)
+    elsewhere.move(*OF, shadowed(standing(elsewhere, *OF), SECOND.id, ANN))
+    elsewhere.move(*OF, widened(standing(elsewhere, *OF), WHOLE, ANN))
+    desk = Desk(*serve(tmp_path / "home", store_url=str(tmp_path / "store")), OF[1])
+    assert desk.decider("tx1") == SECOND.id
+    elsewhere.move(*OF, rolled_back(standing(elsewhere, *OF), ANN))
+    until = time.monotonic() + 30
+    while standing(desk.store, *OF).challenger is not None:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    desk.service._follow()
+    assert desk.decider("tx2") == FIRST.id
+    desk.service.close()
