@@ -8,7 +8,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from fradect.adapters.database import reading, writing
-from fradect.adapters.tables import pairs
+from fradect.adapters.pairs_tables import pairs
 from fradect.pairs import UNKNOWN, Pair, PairColumns, Said
 
 MOST_TEXT = 500

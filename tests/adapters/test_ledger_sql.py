@@ -13,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from msgspec import structs
 
-from fradect.adapters import batch_tables, tables, webhook_tables  # noqa: F401  whose tables are declared there
+from fradect.adapters import batch_tables, pairs_tables, tables, webhook_tables  # noqa: F401  whose tables are declared there
 from fradect.adapters.database import migrate, open_database
 from fradect.adapters.ledger_reads import LedgerReads
 from fradect.adapters.ledger_sql import SqlLedger
