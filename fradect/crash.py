@@ -8,8 +8,8 @@ _OF_WEBHOOKS = ("relay-handing-on", "relay-leased", "relay-sent")  # fradect/ada
 _OF_BATCHES = ("batch-decided", "batch-committed")  # a chunk: fradect/adapters/batch_leases.py
 _OF_ERASURES = ("erasure-begun", "erasure-step")  # fradect/adapters/erasures.py
 _OF_PROMOTIONS = ("promotion-judged", "promotion-moved")  # flows/rollout.py
-POINTS = ("before-insert", "before-commit", "after-commit", "mid-response", *_OF_WEBHOOKS, *_OF_BATCHES, *_OF_ERASURES)
-POINTS += _OF_PROMOTIONS
+_OF_DECISIONS = ("before-insert", "before-commit", "after-commit", "mid-response")
+POINTS = (*_OF_DECISIONS, *_OF_WEBHOOKS, *_OF_BATCHES, *_OF_ERASURES, *_OF_PROMOTIONS)
 
 
 def armed(asked: str) -> Callable[[str], None]:

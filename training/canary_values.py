@@ -5,7 +5,7 @@ that did not decide it scored it in the shadow; where both decide alike a pair s
 strong. docs/concepts/promotion.md has the formulas in words.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Self
 
@@ -83,8 +83,15 @@ class Labelled:
 
     def at(self, rows: Flags) -> Self:
         """Those rows alone."""
-        columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: c[rows] for name, c in columns.items() if isinstance(c, np.ndarray)})
+        return replace(
+            self,
+            in_canary=self.in_canary[rows],
+            canary_action=self.canary_action[rows],
+            champion_action=self.champion_action[rows],
+            amount=self.amount[rows],
+            fraud=self.fraud[rows],
+            let_through=self.let_through[rows],
+        )
 
     @property
     def observable(self) -> Flags:
