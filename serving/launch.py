@@ -86,6 +86,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "FRADECT_IP_RANGES": str(settings.ip_ranges or ""),
         "FRADECT_ISSUERS": str(settings.issuers or ""),
         "FRADECT_TEST_TENANTS": ",".join(sorted(settings.test_tenants)),
+        "FRADECT_FOUR_EYES": ",".join(sorted(settings.four_eyes)),
         "BENTOML_HOME": str(settings.home / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",
         "OMP_NUM_THREADS": "1",

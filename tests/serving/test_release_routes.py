@@ -1,5 +1,6 @@
 """People over releases, through HTTP: who decides, the way back at once, and a second person's word."""
 
+import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -157,6 +158,39 @@ def test_a_champion_gives_way_and_a_repeat_goes_no_further_back(desk: Desk) -> N
     nothing = desk.post("rollback", reason="further")
     assert (nothing.status_code, nothing.json()["type"]) == (409, "urn:fradect:problem:conflict")
     assert "no champion before" in nothing.json()["detail"]
+
+
+async def _through_a_rollback(desk: Desk) -> tuple[list[tuple[bool, str]], httpx.Response]:
+    """Every decision's release, and whether it was asked for when the rollback had been answered."""
+    found: list[tuple[bool, str]] = []
+    asked: list[httpx.Response] = []
+    headers = {"X-API-Key": desk.client.key}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=desk.client.app), base_url="http://x") as http:
+
+        async def decide(number: int) -> None:
+            for i in range(40):
+                is_after = bool(asked)
+                bought = body(f"load-{number}-{i}", customer_id=f"c{i % 7}")
+                answer = await http.post("/api/v1/ecommerce/score", json=bought, headers=headers)
+                found.append((is_after, answer.json()["release"]))
+
+        async def go_back() -> None:
+            while len(found) < 40:
+                await asyncio.sleep(0)
+            given = {"reason": "under load", "release": SECOND.id}
+            asked.append(await http.post(f"{ROOT}/rollback", json=given, headers=headers))
+
+        await asyncio.gather(*(decide(number) for number in range(4)), go_back())
+    return found, asked[0]
+
+
+def test_under_load_nothing_is_lost_and_the_last_decision_comes_before_the_answer(desk: Desk) -> None:
+    desk.tries(WHOLE)
+    found, answer = asyncio.run(_through_a_rollback(desk))
+    assert answer.json()["in_force"]
+    assert len(found) == 160
+    assert {release for is_after, release in found if is_after} == {FIRST.id}
+    assert {release for _, release in found} == {FIRST.id, SECOND.id}
 
 
 def test_history_is_told_page_by_page_the_newest_first(desk: Desk) -> None:
