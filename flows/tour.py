@@ -38,7 +38,7 @@ from training.evaluate import evaluate as measure
 OF = ("ecommerce", "demo")
 MAPPING = "simulator"
 START = date(2025, 1, 1)
-FRAUD_RATE, DRIFT = 0.03, 1.0
+DRIFT = 1.0
 FOLLOWED = 21.0  # seconds: a service takes in what was imported every twenty
 
 
@@ -52,6 +52,7 @@ class Sizes:
 
     events: int = 64_000
     days: int = 160
+    fraud_rate: float = 0.03
     drift_day: int = 60
     calm: int = 3
     worse: int = 7
@@ -142,7 +143,7 @@ def simulated(sizes: Sizes) -> Trade:
             days=sizes.days,
             events=sizes.events,
             customers=max(200, sizes.events // 24),
-            fraud_rate=FRAUD_RATE,
+            fraud_rate=sizes.fraud_rate,
             drift_at=START + timedelta(days=sizes.drift_day),
             drift=DRIFT,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console, Group
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
 from rich.table import Table
@@ -77,10 +78,13 @@ class Story:
 
     def step(self, step: Step) -> None:
         """As it is taken."""
-        self.console.print(Text.assemble(("  -> ", "green"), (f"{step.name}: {step.move}. ", "bold"), step.reason))
+        became = "champion" if step.move == "promote" else "it goes on"
+        found = step.reason.partition(";")[0].removeprefix("data: ")
+        said = f"{found}; {len(step.held)} guardrails hold: {', '.join(step.held)}"
+        self.console.print(Padding(Text.assemble((f"{step.name}: {became}. ", "bold green"), said), (0, 0, 0, 2)))
 
 
-def _decay(before: Quality, after: Quality, currency: str) -> Iterator[tuple[str, str, str]]:
+def _decay(before: Quality, after: Quality, currency: str) -> Iterator[tuple[str, ...]]:
     yield "of them fraud", f"{before.frauds:,}", f"{after.frauds:,}"
     for name, title in _MEASURES.items():
         yield title, _share(before, name), _share(after, name)
@@ -106,8 +110,8 @@ def _gains(found: Backtested) -> Iterator[tuple[str, ...]]:
             *("" if one is None else f"{one.value:.1%}" for one in sides),
             _points(whole.change.get(name)),
         )
-    sides = (side["money_saved"] for side in (whole.champion, whole.candidate, whole.change))
-    yield TITLES["money_saved"], *(money(one.value, found.currency) for one in sides)
+    saved = (side["money_saved"] for side in (whole.champion, whole.candidate, whole.change))
+    yield TITLES["money_saved"], *(money(one.value, found.currency) for one in saved)
 
 
 def _points(span: Interval | None) -> str:

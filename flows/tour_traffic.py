@@ -23,7 +23,7 @@ from fradect.outcomes import Outcome
 from fradect.types import SECOND, Action
 from training.evaluate import Scored
 
-_AT_ONCE = 10  # purchases of each till, before anybody looks whether to go on
+_AT_ONCE = 10  # purchases of each till
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,13 @@ class Tills:
             client.close()
 
     @property
+    def many(self) -> int:
+        return len(self._clients)
+
+    @property
     def at_once(self) -> int:
-        return _AT_ONCE * len(self._clients)
+        """So many are paid before anybody looks whether to go on."""
+        return _AT_ONCE * self.many
 
     def pay(self, coming: Sequence[Purchase]) -> list[Made]:
         """All of them; the answers in order of the purchases."""

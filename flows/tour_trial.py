@@ -30,7 +30,8 @@ LOOKED = 0.25  # seconds between two looks; the deployment looks every ten minut
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A stage of a trial as it went: purchases meanwhile, those that the challenger decided, and why it went on."""
+    """A stage of a trial as it went: purchases meanwhile, those that the challenger decided, why it went on, and the
+    guardrails that held."""
 
     name: str
     purchases: int
@@ -39,6 +40,7 @@ class Step:
     looks: int
     move: str
     reason: str
+    held: tuple[str, ...]
     seconds: float
 
 
@@ -101,13 +103,20 @@ def _stage(of: Of, tills: Tills, coming: _Coming, release_id: str) -> Step:
             moved, looks = _looked(of, release_id), looks + 1
             if moved.move != "wait":
                 break
-            some = tills.pay(coming.some(tills.at_once))
+            some = tills.pay(coming.some(tills.at_once if _is_seen(moved) else tills.many))
             fraud += tills.tell(some, fraud_alone=True)
             made += some
             advance(0, 0, f"{len(made):,} purchases; {moved.reason}")
+            time.sleep(0 if _is_seen(moved) else LOOKED)
         ours = sum(one.release == release_id for one in made)
         result.words = f"{len(made):,} purchases, {ours:,} decided by the challenger"
-    return Step(name, len(made), ours, fraud, looks, moved.move, moved.reason, time.monotonic() - began)
+    held = tuple(verdict.gate for verdict in moved.verdicts if verdict.result == "pass" and verdict.gate != "data")
+    return Step(name, len(made), ours, fraud, looks, moved.move, moved.reason, held, time.monotonic() - began)
+
+
+def _is_seen(moved: Moved) -> bool:
+    """Whether the service has taken notice of the last step: it has recorded what both say."""
+    return any(verdict.gate == "data" and verdict.evidence["pairs"] for verdict in moved.verdicts)
 
 
 def _looked(of: Of, release_id: str) -> Moved:
@@ -128,10 +137,13 @@ def sabotage(of: Of, tills: Tills, purchases: Sequence[Purchase]) -> Sabotaged:
         now = take(shop, before, shadowed(before, release_id, moves.step("shadow", HURRY)), ())
         take(shop, now, widened(now, HURRIED_SHARE, moves.step(f"canary {told(HURRIED_SHARE)}", HURRY)), ())
         result.words = f"{release_id} decides for {told(HURRIED_SHARE)} of the customers"
+    coming = _Coming(purchases)
     with stage("guardrails") as result:
-        with tills.paying(purchases) as answered:
+        first = _first(tills, coming, release_id)
+        with tills.paying(coming.left) as answered:
             looks = _until_withdrawn(of, release_id, answered)
             time.sleep(AFTERWARDS)
+        answered += first
         last = last_look(shop.evidence(release_id))
         if last is None or last.move != "withdraw":
             raise Unavailable(f"{release_id} was not caught on {len(answered):,} purchases: give more, with --events")
@@ -139,7 +151,16 @@ def sabotage(of: Of, tills: Tills, purchases: Sequence[Purchase]) -> Sabotaged:
     return _told(shop, before, last, looks, answered)
 
 
-def _until_withdrawn(of: Of, release_id: str, answered: Sequence[Made], patience: float = 60.0) -> int:
+def _first(tills: Tills, coming: _Coming, release_id: str) -> list[Made]:
+    """A few at a time until the service has taken notice."""
+    made: list[Made] = []
+    while not any(one.release == release_id for one in made):
+        made += tills.pay(coming.some(tills.many))
+        time.sleep(LOOKED)
+    return made
+
+
+def _until_withdrawn(of: Of, release_id: str, answered: Sequence[Made], patience: float = 30.0) -> int:
     """How often it was looked at."""
     looks, deadline = 0, time.monotonic() + patience
     while time.monotonic() < deadline:

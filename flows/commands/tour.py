@@ -46,6 +46,7 @@ def tour(  # noqa: PLR0913, PLR0917  one option each
         int, typer.Option(min=50, help="Purchases that both releases judge in the shadow.")
     ] = USUAL.shadow,
     least: Annotated[int, typer.Option(min=10, help="Decisions of the challenger's own at each share.")] = USUAL.least,
+    fraud_rate: Annotated[float, typer.Option(min=0.01, max=0.1, help="Share of fraud.")] = USUAL.fraud_rate,
     trials: Annotated[int, TRIALS] = USUAL.trials,
     seed: Annotated[int, SEED] = USUAL.seed,
     json: Annotated[Path | None, JSON] = None,
@@ -55,7 +56,7 @@ def tour(  # noqa: PLR0913, PLR0917  one option each
     Nothing is staged but the trade: a service of its own decides on a free port, every step is taken by the gates on
     what that service recorded. The terms of the trials are small, so that minutes do for weeks.
     """
-    sizes = Sizes(events=events, days=days, shadow=shadow, least=least, trials=trials, seed=seed)
+    sizes = Sizes(events, days, fraud_rate, shadow=shadow, least=least, trials=trials, seed=seed)
     _alone(home or Settings.from_env().home / "tour")
     with ExitStack() as stack:
         toured = _told(sizes, stack)
