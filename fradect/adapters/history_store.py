@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fradect.adapters.duck import connect, files, quoted
+from fradect.adapters.event_log import EventLog
+from fradect.adapters.log_terms import check_key
 from fradect.adapters.places import Places, fingerprint, publishing, scratch
 from fradect.adapters.pseudonyms import Pseudonyms
 from fradect.errors import InvalidInput
@@ -81,6 +83,9 @@ def build_features(
     """
     target = places.features(contract)
     pseudonyms = Pseudonyms(places)
+    facts = EventLog(places.home, places.module, places.tenant).facts()
+    if facts is not None:
+        check_key(facts, places.tenant, pseudonyms.key_id)
     origin = origin_of(contract, places.events() + places.outcomes(), pseudonyms.key_id)
     if made_from(target) == origin:
         return Built(target, pq.read_metadata(target).num_rows, reused=True)

@@ -36,9 +36,15 @@ def check_log(facts: Facts | None, mapping: Mapping, vault: HomeVault | None) ->
             f"the log of tenant {mapping.tenant!r} holds {facts.contract} in {facts.base_currency}, mapping "
             f"{mapping.name} feeds {mapping.contract.name} in {mapping.base_currency}: name another tenant"
         )
-    if vault is not None and facts.key_id not in (None, vault.key_id):
+    if vault is not None:
+        check_key(facts, mapping.tenant, vault.key_id)
+
+
+def check_key(facts: Facts, tenant_id: str, key_id: str) -> None:
+    """Refused for a log sealed under another key than this home's, in which its customers have other names too."""
+    if facts.key_id not in (None, key_id):
         raise Refused(
-            f"personal fields of tenant {mapping.tenant!r} are sealed under another key than this home's: restore "
+            f"personal fields of tenant {tenant_id!r} are sealed under another key than this home's: restore "
             "keys/vault.json"
         )
 
