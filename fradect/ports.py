@@ -250,6 +250,10 @@ class Pairs(Protocol):
         """Keep them, all or none: Unavailable then."""
         ...
 
+    def forget(self, before: int) -> int:
+        """Drop those decided before a time (microseconds); how many."""
+        ...
+
     def of(self, tenant_id: str, module: str, challenger: str, champion: str) -> PairColumns:
         """All of a challenger beside this champion, in the order in which they were decided."""
         ...

@@ -18,10 +18,12 @@ from fradect.errors import Conflict, InvalidInput, Unavailable
 from fradect.pairs import Pair, Said
 from fradect.ports import Pairs
 from fradect.turns import give_way
+from fradect.types import DAY
 from serving.champions import Deciding
 
 MOST_WAITING = 2_000  # decisions that nobody was asked about yet
 MOST_UNKEPT = 10_000  # pairs, while the database is away
+KEPT = 400 * DAY
 TOGETHER, EVERY_SECONDS = 64, 0.5  # more at once would hold the interpreter longer than requests like to wait
 
 log = logging.getLogger(__name__)
@@ -72,6 +74,10 @@ class Beside:
         if decided.decision is not None:
             self._put(_Asked(deciding, by, request, decided, decided.decision.timings_us["total"]))
         return decided
+
+    def sweep(self) -> None:
+        """Forget pairs that no trial can still be judged by. For one worker of the service."""
+        self._pairs.forget(self._now() - KEPT)
 
     def close(self) -> None:
         """Finish what waits, keep it once more."""

@@ -210,6 +210,7 @@ class Service:
             Chore("sweeping the live state", 4, self._state.sweep),
             Chore("checkpoint of the chains", 120, self._checkpoint),
             Chore("sweeping up behind batches", 120, self._batch.sweep),
+            Chore("sweeping up behind trials", 7200, self._beside.sweep),
             Chore("tending the relay of webhooks", 1, self._webhooks.tending(now_micros)),
         )
         return (*everybody, *one_is_enough) if self._worker.is_first else everybody
