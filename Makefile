@@ -7,6 +7,7 @@ FRADECT_HOME ?= $(CURDIR)/.fradect
 BIN := .venv/bin
 DATA ?=
 DEMO ?=
+TOUR ?=
 PYTEST ?=
 
 export FRADECT_HOME
@@ -34,6 +35,9 @@ setup: .venv/.ready ## Make .venv with the fradect command in it
 
 demo: setup ## The whole story on simulated purchases, or on DATA=file.parquet
 	@$(BIN)/fradect demo $(if $(DATA),--data "$(DATA)") $(DEMO)
+
+tour: setup ## Drift, decay, retraining, shadow, canary, champion; then a bad release that is caught (TOUR="--seed 3")
+	@$(BIN)/fradect tour $(TOUR)
 
 test: setup ## All tests, on up to four cores
 	@$(BIN)/pytest -n auto --maxprocesses=4 --dist loadfile $(PYTEST)
@@ -72,4 +76,4 @@ lock: setup ## Pin every dependency again, with hashes, for Python 3.11 to 3.13
 clean: ## Remove the environment and all state
 	rm -rf .venv "$(FRADECT_HOME)"
 
-.PHONY: help setup demo test lint faults bench flows mlflow lock clean
+.PHONY: help setup demo tour test lint faults bench flows mlflow lock clean

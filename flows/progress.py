@@ -11,6 +11,7 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 LOG = logging.getLogger("fradect")
 
@@ -47,11 +48,12 @@ class TerminalNarrator:
     def __post_init__(self) -> None:
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description:<12}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[words]}", style="dim"),
+            TextColumn("{task.description:<12}", table_column=Column(min_width=12, no_wrap=True)),
+            BarColumn(bar_width=12, table_column=Column(min_width=12)),
+            TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
+            TextColumn("{task.fields[words]}", style="dim", table_column=Column(ratio=1)),
             console=self.console,
+            expand=True,
         )
         self._progress.start()
 

@@ -17,17 +17,16 @@ from flows.backtest import Asked, Backtested, backtest
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.materialise import materialise
-from flows.monitor import DriftFound, drift
 from flows.progress import advance, stage
 from flows.rollout import Wish, go_on
 from flows.tour_traffic import Made, Purchase, Tills, purchases, scored
-from flows.tour_trial import Step, trial
+from flows.tour_trial import Coming
 from flows.train import train
 from flows.validate import validate
 from flows.wiring import Workshop, mapping_file, raw_folder, workshop
 from flows.wiring.chains import check
 from flows.wiring.traffic import decided_by
-from fradect.errors import Refused
+from fradect.errors import Refused, Unavailable
 from fradect.mapping import load_mapping
 from fradect.moves import Act
 from fradect.policy import Policy
@@ -40,6 +39,7 @@ MAPPING = "simulator"
 START = date(2025, 1, 1)
 DRIFT = 1.0
 FOLLOWED = 21.0  # seconds: a service takes in what was imported every twenty
+_TRIES, _PAUSE = 4, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,19 @@ def first_champion(trade: Trade) -> str:
 
 def night(day: int) -> None:
     """What is done every night: snapshots of the customers as of this day, from what was decided meanwhile."""
-    materialise(*OF, _midnight(day))
+    _beside_service(lambda: materialise(*OF, _midnight(day)))
+
+
+def _beside_service(do: Callable[[], object]) -> None:
+    """Again, where the service wrote all the time: to one file of SQLite one writes at a time, and waits two seconds."""
+    for _ in range(_TRIES):
+        try:
+            do()
+        except Unavailable:
+            time.sleep(_PAUSE)
+        else:
+            return
+    do()
 
 
 def decide(trade: Trade, tills: Tills, first: int, last: int) -> list[Made]:
@@ -197,17 +209,14 @@ def quality(made: Sequence[Made], policy: Policy, seed: int) -> Quality:
     return Quality(found.events, found.frauds, at_stake, found.metrics)
 
 
-def drifted() -> DriftFound:
-    return drift(*OF)
-
-
 def retrained(trade: Trade) -> Retrained:
     """On the log as it is with the weeks since, and tried on the past beside the champion."""
     sizes = trade.sizes
     since, last = sizes.drift_day + sizes.worse, sizes.days - sizes.live
-    ingest(str(trade.export(since, last)), MAPPING)
+    folder = trade.export(since, last)
+    _beside_service(lambda: ingest(str(folder), MAPPING))
     imported = time.monotonic()
-    materialise(*OF, _midnight(last))
+    night(last)
     release_id = train(*OF, sizes.trials, sizes.seed)
     evaluate(*OF, release_id, sizes.seed)
     tried = backtest(*OF, release_id, Asked(seed=sizes.seed, stored=False))
@@ -224,12 +233,9 @@ def _follow(imported: float) -> None:
             result.words = "the service has taken in what was imported"
 
 
-def tried_live(
-    trade: Trade, tills: Tills, release_id: str, tell: Callable[[Step], None]
-) -> tuple[list[Step], list[Purchase]]:
-    """Its way to champion, and the purchases that are left. Refused where it is withdrawn, or they run out."""
-    coming = trade.between(trade.sizes.days - trade.sizes.live, trade.sizes.days)
-    return trial(OF, tills, coming, release_id, tell)
+def live(trade: Trade) -> Coming:
+    """The last days, which no release has seen."""
+    return Coming(trade.between(trade.sizes.days - trade.sizes.live, trade.sizes.days))
 
 
 def proof(tills: Tills) -> Proof:

@@ -54,13 +54,17 @@ class Story:
         self.console = Console(stderr=True, highlight=False)
         self._number = 0
 
-    @contextmanager
-    def chapter(self, title: str, words: str) -> Iterator[None]:
-        """Its stages are shown under it."""
+    def head(self, title: str, words: str) -> None:
+        """Of a chapter."""
         self._number += 1
         self.console.print()
         self.console.print(Rule(f"[bold]{self._number}  {title}[/bold]", align="left", style="dim"))
         self.console.print(words, style="italic")
+
+    @contextmanager
+    def chapter(self, title: str, words: str) -> Iterator[None]:
+        """Its stages are shown under it."""
+        self.head(title, words)
         with shown():
             yield
 
@@ -76,8 +80,18 @@ class Story:
         self.console.print(Text(headline(found), style="bold"))
         self.console.print(table("", ("", "champion", "challenger", "difference, 95 %"), list(_gains(found))))
 
-    def step(self, step: Step) -> None:
-        """As it is taken."""
+    def follow(self, steps: Iterator[Step]) -> list[Step]:
+        """Each as it is taken, under the stages that led to it."""
+        taken: list[Step] = []
+        while True:
+            with shown():
+                step = next(steps, None)
+            if step is None:
+                return taken
+            taken.append(step)
+            self._step(step)
+
+    def _step(self, step: Step) -> None:
         became = "champion" if step.move == "promote" else "it goes on"
         found = step.reason.partition(";")[0].removeprefix("data: ")
         said = f"{found}; {len(step.held)} guardrails hold: {', '.join(step.held)}"

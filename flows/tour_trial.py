@@ -1,7 +1,7 @@
 """The tour's two trials: one that evidence takes to champion, and one that should never have begun."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from flows.amend import Edit, amend
@@ -65,7 +65,7 @@ class Sabotaged:
     to_last: float
 
 
-class _Coming:
+class Coming:
     """Purchases that are still to come."""
 
     def __init__(self, left: Sequence[Purchase]) -> None:
@@ -78,23 +78,21 @@ class _Coming:
         return taken
 
 
-def trial(
-    of: Of, tills: Tills, purchases: Sequence[Purchase], release_id: str, tell: Callable[[Step], None]
-) -> tuple[list[Step], list[Purchase]]:
-    """Every step by the gates, each told as it is taken; and the purchases that are left."""
+def trial(of: Of, tills: Tills, coming: Coming, release_id: str) -> Iterator[Step]:
+    """Every step to champion, as it is taken by the gates. Refused where the release is withdrawn."""
     begun = go_on(*of, release_id, Wish(Act("tour", "")))
     if begun.move != "shadow":
         raise Refused(f"{release_id} was not let into the shadow: {begun.reason}")
-    coming, steps = _Coming(purchases), list[Step]()
-    while not steps or steps[-1].move == "widen":
-        steps.append(_stage(of, tills, coming, release_id))
-        tell(steps[-1])
-    if steps[-1].move != "promote":
-        raise Refused(f"{release_id} was withdrawn: {steps[-1].reason}")
-    return steps, coming.left
+    step = _stage(of, tills, coming, release_id)
+    while step.move == "widen":
+        yield step
+        step = _stage(of, tills, coming, release_id)
+    if step.move != "promote":
+        raise Refused(f"{release_id} was withdrawn: {step.reason}")
+    yield step
 
 
-def _stage(of: Of, tills: Tills, coming: _Coming, release_id: str) -> Step:
+def _stage(of: Of, tills: Tills, coming: Coming, release_id: str) -> Step:
     """Purchases and looks, until a look moves it."""
     began, looks, made, fraud = time.monotonic(), 0, list[Made](), 0
     name = _name(moves.standing(workshop(*of).releases, *of))
@@ -128,7 +126,7 @@ def _name(now: Rollout) -> str:
     return f"canary {told(now.share)}" if now.share else str(now.stage)
 
 
-def sabotage(of: Of, tills: Tills, purchases: Sequence[Purchase]) -> Sabotaged:
+def sabotage(of: Of, tills: Tills, coming: Coming) -> Sabotaged:
     """By hand past shadow and gates onto a share of the customers; what takes it back is the guardrails alone."""
     shop = workshop(*of)
     before = moves.standing(shop.releases, *of)
@@ -137,7 +135,6 @@ def sabotage(of: Of, tills: Tills, purchases: Sequence[Purchase]) -> Sabotaged:
         now = take(shop, before, shadowed(before, release_id, moves.step("shadow", HURRY)), ())
         take(shop, now, widened(now, HURRIED_SHARE, moves.step(f"canary {told(HURRIED_SHARE)}", HURRY)), ())
         result.words = f"{release_id} decides for {told(HURRIED_SHARE)} of the customers"
-    coming = _Coming(purchases)
     with stage("guardrails") as result:
         first = _first(tills, coming, release_id)
         with tills.paying(coming.left) as answered:
@@ -151,7 +148,7 @@ def sabotage(of: Of, tills: Tills, purchases: Sequence[Purchase]) -> Sabotaged:
     return _told(shop, before, last, looks, answered)
 
 
-def _first(tills: Tills, coming: _Coming, release_id: str) -> list[Made]:
+def _first(tills: Tills, coming: Coming, release_id: str) -> list[Made]:
     """A few at a time until the service has taken notice."""
     made: list[Made] = []
     while not any(one.release == release_id for one in made):

@@ -11,23 +11,23 @@ from typing import Annotated
 import typer
 
 from flows.commands.options import JSON, SEED, TRIALS
+from flows.monitor import drift
 from flows.service import service
 from flows.tour import (
     OF,
     Sizes,
     decide,
-    drifted,
     first_champion,
+    live,
     night,
     proof,
     quality,
     retrained,
     simulated,
-    tried_live,
 )
 from flows.tour_screen import Story, Toured, finish
 from flows.tour_traffic import Tills
-from flows.tour_trial import HURRIED_SHARE, sabotage
+from flows.tour_trial import HURRIED_SHARE, sabotage, trial
 from flows.wiring import key_file, workshop
 from fradect import moves
 from fradect.errors import Refused
@@ -93,22 +93,23 @@ def _told(sizes: Sizes, stack: ExitStack) -> Toured:
         key = key_file(shop.home, shop.tenant).read_text().strip()
         tills = stack.enter_context(Tills(url, key, sizes.tills))
         calm = decide(trade, tills, calm_from, sizes.drift_day)
-        nothing = drifted()
+        nothing = drift(*OF)
     with story.chapter("The trade drifts", "Dearer baskets, more from abroad, other fraud. Nobody tells the champion."):
         night(sizes.drift_day)
         worse = decide(trade, tills, sizes.drift_day, worse_to)
-        alert = drifted()
+        alert = drift(*OF)
     before, after = quality(calm, policy, sizes.seed), quality(worse, policy, sizes.seed)
     story.decay(before, after, policy.base_currency)
     weeks = (sizes.days - sizes.live - worse_to) / 7
     with story.chapter("Another release", f"{weeks:.0f} weeks later labels are there: learnt anew, tried on the past."):
         challenger = retrained(trade)
     story.tried(challenger)
-    with story.chapter("Shadow, canary, champion", _terms(sizes)):
-        steps, left = tried_live(trade, tills, challenger.release_id, story.step)
+    coming = live(trade)
+    story.head("Shadow, canary, champion", _terms(sizes))
+    steps = story.follow(trial(OF, tills, coming, challenger.release_id))
     hurry = f"Thresholds of 1 and 2, put by hand on {told(HURRIED_SHARE)} of the customers: no gate, no shadow."
     with story.chapter("Somebody in a hurry", hurry):
-        sabotaged = sabotage(OF, tills, left)
+        sabotaged = sabotage(OF, tills, coming)
     story.say(f"withdrawn: {sabotaged.reason}")
     with story.chapter("What is left of it", "Every answer against the ledger, the ledger against its chains."):
         proven = proof(tills)
