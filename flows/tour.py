@@ -38,6 +38,7 @@ OF = ("ecommerce", "demo")
 MAPPING = "simulator"
 START = date(2025, 1, 1)
 DRIFT = 1.0
+TIMES = 5  # as many declines, and reviews, as the champion's are tolerated
 FOLLOWED = 21.0  # seconds: a service takes in what was imported every twenty
 _TRIES, _PAUSE = 4, 2.0
 
@@ -66,7 +67,7 @@ class Sizes:
     def terms(self) -> dict[str, object]:
         """Of every trial on the tour, as members of a policy: weeks become minutes. A champion that has gone blind
         declines and reviews too little, so a better one may do several times as much."""
-        rails = {"declines_more": 4.0, "reviews_more": 4.0, "score_shift": 60.0, "disagreement": 0.25}
+        rails = {"declines_more": TIMES - 1.0, "reviews_more": TIMES - 1.0, "score_shift": 60.0, "disagreement": 0.25}
         rails |= {"least_decisions": self.least, "least_matured": 2 * self.least}
         stages = {"shadow_pairs": self.shadow, "canary_decisions": self.least, "hours": 0.0, "label_days": 0.0}
         return {"limits": {"replay_events": 500, "guardrails": rails, "stages": stages}}
@@ -174,7 +175,7 @@ def night(day: int) -> None:
 
 
 def _beside_service(do: Callable[[], object]) -> None:
-    """Again, where the service wrote all the time: to one file of SQLite one writes at a time, and waits two seconds."""
+    """Again, where the service wrote meanwhile: of those who write to a file of SQLite, one waits two seconds."""
     for _ in range(_TRIES):
         try:
             do()

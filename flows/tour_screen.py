@@ -140,7 +140,8 @@ def finish(toured: Toured, json: Path | None) -> None:
     rows = (
         ("first champion", toured.first),
         ("drift", f"{toured.calm.verdict.answer} in calm days, then: {toured.alert.verdict.answer}"),
-        ("fraud caught", " -> ".join(f"{_value(one, 'recall'):.0%}" for one in (toured.before, toured.after))),
+        ("fraud caught", "by the first {:.0%} before the drift, {:.0%} since".format(*_recalls(toured))),
+        ("", "on the past by the first {:.0%}, by the second {:.0%}".format(*_tried(toured))),
         ("champion now", f"{toured.champion}, by {_way(toured.steps)}"),
         ("sabotage", f"{bad.release_id}: caught by {bad.gate} {bad.to_verdict:.1f} s after its first decision"),
         ("", f"its last decision {bad.to_last:.2f} s after the verdict; {bad.customers:,} customers declined by it"),
@@ -161,8 +162,17 @@ def _way(steps: Sequence[Step]) -> str:
     return ", ".join(step.name for step in steps)
 
 
-def _value(of: Quality, name: str) -> float:
-    span = of.metrics.get(name)
+def _recalls(toured: Toured) -> Iterator[float]:
+    return (_value(one.metrics) for one in (toured.before, toured.after))
+
+
+def _tried(toured: Toured) -> Iterator[float]:
+    whole = toured.retrained.tried.numbers.whole
+    return (_value(one) for one in (whole.champion, whole.candidate))
+
+
+def _value(metrics: Mapping[str, Interval]) -> float:
+    span = metrics.get("recall")
     return 0.0 if span is None else span.value
 
 

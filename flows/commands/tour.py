@@ -15,6 +15,7 @@ from flows.monitor import drift
 from flows.service import service
 from flows.tour import (
     OF,
+    TIMES,
     Sizes,
     decide,
     first_champion,
@@ -133,6 +134,7 @@ def _told(sizes: Sizes, stack: ExitStack) -> Toured:
 
 def _terms(sizes: Sizes) -> str:
     return (
-        f"Judged beside the champion on what the service records. The terms are a tour's: {sizes.shadow} purchases in "
-        f"the shadow, {sizes.least} decisions at each share, no hours to wait; in earnest thousands, and days."
+        f"Judged beside the champion by what the service records. The terms are a tour's: {sizes.shadow} purchases in "
+        f"the shadow, {sizes.least} decisions at each share, no hours to wait, and up to {TIMES} times the declines "
+        "and reviews of a champion that has gone blind; in earnest it is thousands, days, and a few per cent."
     )
