@@ -1,8 +1,5 @@
 """`fradect tour`: a champion decays, another proves itself and takes over, a sabotaged one is caught."""
 
-import os
-import shutil
-import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,16 +23,16 @@ from flows.tour import (
     retrained,
     simulated,
 )
+from flows.tour_home import move_in
 from flows.tour_screen import Story, Toured, finish
 from flows.tour_traffic import Tills
 from flows.tour_trial import HURRIED_SHARE, sabotage, trial
 from flows.wiring import key_file, workshop
 from fradect import moves
-from fradect.errors import Refused
 from fradect.settings import Settings
 from training.stages import told
 
-MARK, USUAL = ".tour", Sizes()
+USUAL = Sizes()
 HOME = typer.Option(help="Where it all lies: an empty folder, or that of a former tour; default: FRADECT_HOME/tour.")
 
 
@@ -58,24 +55,10 @@ def tour(  # noqa: PLR0913, PLR0917  one option each
     what that service recorded. The terms of the trials are small, so that minutes do for weeks.
     """
     sizes = Sizes(events, days, fraud_rate, shadow=shadow, least=least, trials=trials, seed=seed)
-    _alone(home or Settings.from_env().home / "tour")
+    move_in(home or Settings.from_env().home / "tour")
     with ExitStack() as stack:
         toured = _told(sizes, stack)
     finish(toured, json)
-
-
-def _alone(home: Path) -> None:
-    """A fresh home and a free port, and nothing of how this machine's own installation is set up."""
-    home = home.expanduser().resolve()
-    if home.exists() and not (home / MARK).is_file() and (not home.is_dir() or any(home.iterdir())):
-        raise Refused(f"{home} is no home of a former tour: name an empty folder with --home")
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    (home / MARK).write_text("A tour's home: the next tour begins by removing it.\n")
-    for name in [name for name in os.environ if name.startswith("FRADECT_")]:
-        del os.environ[name]
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        os.environ |= {"FRADECT_HOME": str(home), "FRADECT_PORT": str(free.getsockname()[1])}
 
 
 def _told(sizes: Sizes, stack: ExitStack) -> Toured:
