@@ -115,7 +115,7 @@ def _labels(facts: DataFacts, limits: DataLimits) -> Iterator[str]:
 
 def _error(marked: int, here: int, there: int) -> float:
     """The standard error of the difference of two shares, were they the same."""
-    share = marked / (here + there)
+    share = min(marked / (here + there), 1.0)
     return sqrt(share * (1 - share) * (1 / here + 1 / there))
 
 
