@@ -8,15 +8,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any, BinaryIO
 
-import msgspec
-
 from fradect.errors import FradectError, InvalidInput
+from fradect.events import clean_text
 from fradect.faults import Fault, Reason
 from fradect.jobs import MOST_ROW_BYTES
-from serving.schemas import Context, Number, Transaction
-from serving.strict_json import read
+from serving.misfits import leaves, shown
+from serving.schemas import LONGEST_ID, Context, Number, Transaction
+from serving.strict_json import despite_numbers, read
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,20})?")
 _BOM = "\ufeff"
@@ -25,7 +26,8 @@ _SHAPE = "send an object with `transaction`, or with `type` and `data`"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as the body of a request, or why it is none. `end`: where the next one begins."""
+    """A row as the body of a request, or why it is none, with what could be read of it all the same. `end`: where the
+    next one begins."""
 
     number: int
     end: int
@@ -33,33 +35,45 @@ class Row:
     problem: FradectError | None = None
 
 
-def _paths(kind: type[msgspec.Struct], above: str) -> Iterator[tuple[str, bool, bool]]:
-    for field in msgspec.structs.fields(kind):
-        path = f"{above}.{field.encode_name}"
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            yield from _paths(field.type, path)
-        else:
-            yield path, field.type == Number, field.required
-
-
-_ALL = (*_paths(Transaction, "transaction"), *_paths(Context, "context"))
-COLUMNS = tuple(path for path, _, _ in _ALL)
+_ALL = (*leaves(Transaction, "transaction."), *leaves(Context, "context."))
+COLUMNS = tuple(path for path, _ in _ALL)
 """What columns of CSV and Parquet may be called."""
-REQUIRED = tuple(path for path, _, is_required in _ALL if is_required)
-NUMBERS = frozenset(path for path, is_number, _ in _ALL if is_number)
+REQUIRED = tuple(path for path, field in _ALL if field.required)
+NUMBERS = frozenset(path for path, field in _ALL if field.type == Number)
 
 
 def check_columns(names: Sequence[str]) -> None:
     """InvalidInput unless each is a path of the request, there once, and those that every request needs are there."""
     unknown = [name for name in names if name not in COLUMNS]
     if unknown:
-        raise InvalidInput(f"column {unknown[0][:64]!r} is no path of a request, such as transaction.amount", "columns")
+        meant = _meant(unknown[0]) or "name columns so: transaction.amount, or leave it out"
+        raise InvalidInput(f"column {unknown[0][:64]!r} is no path of a request; {meant}", "columns")
     twice = [name for name in COLUMNS if names.count(name) > 1]
     if twice:
-        raise InvalidInput(f"column {twice[0]!r} stands there twice", "columns")
+        raise InvalidInput(f"column {twice[0]!r} stands there twice; leave one out", "columns")
     missing = [name for name in REQUIRED if name not in names]
     if missing:
-        raise InvalidInput(f"column {missing[0]!r} is missing, which every row needs", "columns")
+        raise InvalidInput(f"column {missing[0]!r} is missing, which every row needs; add it", "columns")
+
+
+def _meant(name: str) -> str | None:
+    """The path that a column was surely meant to be: the only one that ends so, or one that is spelt nearly so."""
+    ends = [path for path in COLUMNS if path.endswith(f".{name}")]
+    near = ends if len(ends) == 1 else get_close_matches(name, COLUMNS, 1, 0.85)
+    return f"did you mean {near[0]}?" if near else None
+
+
+def id_in(body: Any) -> str | None:
+    """The transaction's id, where it can be read and is one."""
+    for name in ("transaction", "data"):
+        inner = body.get(name) if isinstance(body, dict) else None
+        text = inner.get("transaction_id") if isinstance(inner, dict) else None
+        if isinstance(text, str) and len(text) <= LONGEST_ID:
+            try:
+                return clean_text(text, is_id=True) or None
+            except Fault:
+                return None
+    return None
 
 
 def body_of(item: Mapping[str, Any], *, include_factors: bool) -> Mapping[str, Any]:
@@ -95,7 +109,15 @@ def ndjson(file: BinaryIO, position: int, taken: int) -> Iterator[Row]:
         try:
             yield Row(taken, lines.position, _object(line))
         except FradectError as error:
-            yield Row(taken, lines.position, {}, error)
+            yield Row(taken, lines.position, _despite(error, line), error)
+
+
+def _despite(error: FradectError, line: bytes | None) -> Mapping[str, Any]:
+    """The id in a line where numbers alone are wrong."""
+    if line is None or not isinstance(error, InvalidInput) or isinstance(error, Fault):
+        return {}
+    event_id = id_in(despite_numbers(line))
+    return {} if event_id is None else {"transaction": {"transaction_id": event_id}}
 
 
 def _object(line: bytes | None) -> Mapping[str, Any]:
@@ -141,7 +163,13 @@ def _csv_row(number: int, end: int, names: Sequence[str], cells: Sequence[str]) 
     if len(cells) != len(names):
         return Row(number, end, {}, Fault(Reason.MISFIT, f"the first line names {len(names)}"))
     given = {name: _cell(name, cell) for name, cell in zip(names, cells, strict=True) if cell}
-    return Row(number, end, nested(given))
+    wrong = next((name for name in NUMBERS if isinstance(given.get(name), str)), None)
+    return Row(number, end, nested(given), None if wrong is None else _no_number(wrong, str(given[wrong])))
+
+
+def _no_number(column: str, text: str) -> InvalidInput:
+    said = shown(text) or "its text"
+    return InvalidInput(f"column {column}: {said} is no number; write it like 1999.90", column)
 
 
 def _cell(name: str, text: str) -> str | int | Decimal:

@@ -12,7 +12,7 @@ from fradect import decide
 from fradect.errors import FradectError, InvalidInput, Unavailable
 from fradect.jobs import ONE_OF, REJECTED, Leased, Tally
 from serving.batch_room import SpareRoom
-from serving.batch_rows import Row, body_of
+from serving.batch_rows import Row, body_of, id_in
 from serving.problems import TITLES
 from serving.purchases import Received
 from serving.routes import READERS, Wired, new_request_id
@@ -41,7 +41,7 @@ class DecidedRow(msgspec.Struct, frozen=True):
 
 
 class RejectedRow(msgspec.Struct, frozen=True):
-    """A row that was not decided, and why. Of one that is no request, the id is not told either."""
+    """A row that was not decided, and why. The id is told wherever it could be read as one."""
 
     row: int
     transaction_id: str | None
@@ -157,7 +157,8 @@ def _rejected(row: Row, asked: decide.Request | None, error: FradectError) -> Ca
     field = error.field if isinstance(error, InvalidInput) else None
     kind = f"urn:fradect:problem:{error.type}"
     problem = RowProblem(kind, TITLES[error.type], error.status, _printable(str(error)), field and _printable(field))
-    result = RejectedRow(row.number, None if asked is None else asked.event.event_id, problem)
+    event_id = id_in(row.body) if asked is None else asked.event.event_id
+    result = RejectedRow(row.number, event_id, problem)
     return Came(msgspec.json.encode(result) + b"\n", REJECTED)
 
 

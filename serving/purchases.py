@@ -21,6 +21,7 @@ from fradect.modules.ecommerce import MODULE, REQUEST_PATHS
 from fradect.money import exponent_of, to_minor
 from fradect.ports import DataKey, Vault
 from fradect.types import Event, Value
+from serving.misfits import shown
 from serving.schemas import PurchaseRequest
 from serving.typed import moment_of, typed
 
@@ -155,7 +156,7 @@ def _amount(amount: Any, currency: str, base_currency: str) -> int:
     path = "transaction.amount"
     kind = type(amount)
     if kind is not Decimal and kind is not int:
-        raise InvalidInput(f"{path}: Expected `number`, got `{_JSON_NAMES.get(kind, 'other')}`", path)
+        raise _no_number(path, amount)
     if kind is Decimal and amount.is_signed():
         raise Fault(Reason.NEGATIVE, "refunds are outcomes, not amounts below zero", path)
     if currency != base_currency:
@@ -166,7 +167,19 @@ def _amount(amount: Any, currency: str, base_currency: str) -> int:
         raise fault.at(path) from None
 
 
-_JSON_NAMES: Mapping[type, str] = {bool: "bool", str: "str", list: "array", dict: "object", type(None): "null"}
+def _no_number(path: str, amount: Any) -> InvalidInput:
+    given = shown(amount) if isinstance(amount, str) else None
+    said = f"the text {given}" if given else _JSON_NAMES.get(type(amount), "no number")
+    return InvalidInput(f"{path}: it is {said}; send a number, such as 1999.90, without quotation marks", path)
+
+
+_JSON_NAMES: Mapping[type, str] = {
+    bool: "true or false",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
 _CODED = frozenset({FieldType.CATEGORY, FieldType.CURRENCY, FieldType.COUNTRY})
 _MOST_CODES = 256
 

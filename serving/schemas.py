@@ -17,7 +17,8 @@ TIME = {"format": "date-time", "pattern": f"^{_DAY}[Tt ]{_HOUR}([Zz]|[+-][0-9]{{
 Number = Annotated[Any, Meta(extra_json_schema={"type": "number", "minimum": 0})]  # int or Decimal, told apart by hand
 Id = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=PRINTED)]
 OneId = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=NOT_BLANK)]
-EventId = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema=NOT_BLANK)]
+LONGEST_ID = 128  # of a transaction
+EventId = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID, extra_json_schema=NOT_BLANK)]
 Text = Annotated[str, Meta(max_length=1024, extra_json_schema=PRINTED)]
 Currency = Annotated[str, Meta(min_length=2, max_length=3, extra_json_schema={"pattern": "^[A-Za-z]{3}$"})]
 Country = Annotated[str, Meta(min_length=2, max_length=3, extra_json_schema={"pattern": "^[A-Za-z]{2}$"})]

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
@@ -56,6 +57,13 @@ def read_carefully(body: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         raise Malformed(f"{error.msg}, line {error.lineno} column {error.colno}") from error
+    except InvalidInput as error:
+        raise _placed(text, error) from error
+
+
+def despite_numbers(body: bytes) -> Any:
+    """What can be read of a body that `read` found a number wrong in: it, and others like it, are exceptions there."""
+    return _marked(body.decode("utf-8"))
 
 
 def _names(members: dict[str, Any], room: int) -> int:
@@ -83,21 +91,59 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def _placed(text: str, error: InvalidInput) -> InvalidInput:
+    """The same error with the place of the first number that is wrong, where one is. The body is read once more for it:
+    nothing that is right pays for that."""
+    for path, wrong in _wrong_numbers(_marked(text), ""):
+        return InvalidInput(f"{path}: {wrong}", path) if path else wrong
+    return error
+
+
+def _marked(text: str) -> Any:
+    """The errors of numbers in their places; None of a text that goes on to be no JSON."""
+    constant, real, whole = map(_or_error, (_not_finite, _decimal, _whole))
+    try:
+        return json.loads(text, parse_constant=constant, parse_float=real, parse_int=whole)
+    except json.JSONDecodeError:
+        return None
+
+
+def _or_error(law: Callable[[str], Any]) -> Callable[[str], Any]:
+    def marked(text: str) -> Any:
+        try:
+            return law(text)
+        except InvalidInput as error:
+            return error
+
+    return marked
+
+
+def _wrong_numbers(value: Any, path: str) -> Iterator[tuple[str, InvalidInput]]:
+    if isinstance(value, InvalidInput):
+        yield path, value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _wrong_numbers(inner, f"{path}.{name[:64]}" if path else name[:64])
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _wrong_numbers(inner, f"{path}[{place}]")
+
+
 def _has_surrogate(text: str) -> bool:
     return any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _not_finite(constant: str) -> NoReturn:
-    raise InvalidInput(f"{constant} is no number; send a finite one, or leave the field out")
+    raise InvalidInput(f"{constant} is no number; send a finite one")
 
 
 def _decimal(text: str) -> Decimal:
     if len(text) > _MAX_DIGITS:
-        raise InvalidInput(f"a number has more than {_MAX_DIGITS} digits")
+        raise InvalidInput(f"a number has more than {_MAX_DIGITS} digits; send fewer")
     try:
         return Decimal(text)
     except InvalidOperation as error:
-        raise InvalidInput(f"{text} is out of range") from error
+        raise InvalidInput(f"{text} is out of range; send a smaller one") from error
 
 
 def _whole(text: str) -> int | Decimal:

@@ -9,10 +9,10 @@ import msgspec
 from fradect.errors import InvalidInput
 from fradect.events import Clock, check_time, to_micros
 from fradect.faults import Fault, Reason
+from serving.misfits import misfit
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _UTC = Clock(ZoneInfo("UTC"))
-_AT = re.compile(r" - at `\$\.?(.*)`$")
 
 T = TypeVar("T")
 
@@ -24,8 +24,7 @@ def typed(body: Any, kind: type[T]) -> T:
     except UnicodeEncodeError as error:  # a text where something else is wanted, and not even a text
         raise InvalidInput("a lone surrogate stands where no text belongs; send valid UTF-8") from error
     except msgspec.ValidationError as error:
-        path = _AT.search(str(error))
-        raise InvalidInput(str(error), None if path is None else path[1]) from error
+        raise misfit(error, body, kind) from error
 
 
 def moment_of(path: str, text: str | None, now: int) -> int | None:

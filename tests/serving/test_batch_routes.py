@@ -98,7 +98,8 @@ def test_items_are_decided_as_requests_are_and_a_bad_one_stops_nothing(working: 
     rows = working.rows(job)
     assert [row["row"] for row in rows] == [1, 2, 3, 4, 5]
     assert rows[0]["answer"] == working.ask("POST", SCORE, json=body("a") | {"options": NO_FACTORS}).json()
-    assert [row["problem"]["field"] for row in rows[2:]] == ["transaction.amount", "type", "transaction"]
+    assert [row["problem"]["field"] for row in rows[2:]] == ["transaction.amount", "type", "transaction.surprise"]
+    assert [row["transaction_id"] for row in rows[2:]] == ["c", None, "d"]
     decided = DecisionReads.at(f"sqlite:///{tmp_path}/ledger.db").listed(Wanted(), 10)
     assert {kept.decision.event_id for kept in decided} == {"a", "b"}
 
@@ -130,7 +131,7 @@ def test_a_result_as_csv_holds_no_formula(working: Working) -> None:
     told = working.ask("GET", job["result"], params={"format": "csv"})
     assert told.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(told.text)))
-    assert [row["transaction_id"] for row in rows] == ["'=cmd()", "'@x", ""]
+    assert [row["transaction_id"] for row in rows] == ["'=cmd()", "'@x", "ok"]
     assert [row["problem"] for row in rows] == ["", "", "urn:fradect:problem:invalid-input"]
     assert rows[2]["field"] == "transaction.currency"
 

@@ -17,7 +17,7 @@ from fradect.errors import InvalidInput, NotFound, Refused
 from fradect.jobs import MOST_ROW_BYTES, Format
 from fradect.settings import PROJECT
 from serving import batch_parquet
-from serving.batch_rows import COLUMNS, NUMBERS, REQUIRED, Row, csv_rows, ndjson
+from serving.batch_rows import COLUMNS, NUMBERS, REQUIRED, Row, check_columns, csv_rows, id_in, ndjson
 from serving.batch_uploads import _LineCount
 
 HEAD = b"transaction.transaction_id,transaction.amount,transaction.currency,transaction.customer_id\n"
@@ -86,6 +86,47 @@ def test_a_broken_row_of_csv_is_one_row() -> None:
     assert third.body["transaction"]["amount"] == Decimal("1.50")
     assert fourth.body["transaction"]["amount"] == Decimal(-1)
     assert fifth.body["transaction"]["transaction_id"] == "\udcff"
+
+
+def test_an_amount_that_is_no_number_is_told_by_its_column_and_its_text() -> None:
+    told = list(csv_rows(io.BytesIO(HEAD + b'a,"12,50",RUB,c\nb,,RUB,c\nc,4111111111111111,RUB,c\n'), 0, 0))
+    assert isinstance(told[0].problem, InvalidInput)
+    assert told[0].problem.field == "transaction.amount"
+    assert str(told[0].problem) == "column transaction.amount: '12,50' is no number; write it like 1999.90"
+    assert id_in(told[0].body) == "a"
+    assert [row.problem for row in told[1:]] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("line", "event_id"),
+    [
+        (b'{"transaction": {"transaction_id": "t1", "amount": NaN}}', "t1"),
+        (b'{"type": "transaction", "data": {"transaction_id": "t2", "amount": 1e99999999999999999999}}', "t2"),
+        (b'{"transaction": {"transaction_id": "4111111111111111", "amount": NaN}}', None),
+        (b'{"transaction": {"transaction_id": "", "amount": NaN}}', None),
+        (b'{"transaction": {"transaction_id": NaN}}', None),
+        (b'{"transaction": {"transaction_id": "t3", "amount": ', None),
+        (b'{"transaction": {"transaction_id": "t3", "transaction_id": "t4"}}', None),
+    ],
+)
+def test_a_line_that_is_refused_keeps_an_id_that_is_one(line: bytes, event_id: str | None) -> None:
+    (row,) = ndjson(io.BytesIO(line), 0, 0)
+    assert row.problem is not None
+    assert id_in(row.body) == event_id
+
+
+def test_a_column_that_was_surely_meant_is_named() -> None:
+    leaves = [path.rpartition(".")[2] for path in COLUMNS]
+    for path, leaf in zip(COLUMNS, leaves, strict=True):
+        if leaves.count(leaf) == 1:
+            with pytest.raises(
+                InvalidInput, match=re.escape(f"{leaf!r} is no path of a request; did you mean {path}?")
+            ):
+                check_columns([leaf])
+    with pytest.raises(InvalidInput, match=r"did you mean transaction\.amount"):
+        check_columns(["transaction.ammount"])
+    with pytest.raises(InvalidInput, match="no path of a request; name columns so"):
+        check_columns(["country"])
 
 
 def _parquet(columns: dict[str, Any], **options: Any) -> io.BytesIO:
