@@ -34,6 +34,12 @@ def test_there_are_examples() -> None:
     assert len(EXAMPLES) == 3
 
 
+def test_no_example_uses_an_id_of_the_first_request_of_the_project() -> None:
+    asked = re.findall(r'"transaction_id": "([^"]+)"', (ROOT / "README.md").read_text())
+    assert asked
+    assert not [name for name in asked if any(f'"{name}"' in example for example in EXAMPLES)]
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=("synchronous", "asynchronous", "webhooks"))
 def test_an_example_runs_as_it_stands(environment: dict[str, str], example: str, tmp_path: Path) -> None:
     held = {**os.environ, **environment, "PYTHONPATH": str(CLIENT / "src")}
