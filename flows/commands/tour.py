@@ -29,7 +29,9 @@ from flows.tour_traffic import Tills
 from flows.tour_trial import HURRIED_SHARE, sabotage, trial
 from flows.wiring import key_file, workshop
 from fradect import moves
+from fradect.errors import InvalidInput
 from fradect.settings import Settings
+from training.dataset import TooShort
 from training.stages import told
 
 USUAL = Sizes()
@@ -56,8 +58,11 @@ def tour(  # noqa: PLR0913, PLR0917  one option each
     """
     sizes = Sizes(events, days, fraud_rate, shadow=shadow, least=least, trials=trials, seed=seed)
     move_in(home or Settings.from_env().home / "tour")
-    with ExitStack() as stack:
-        toured = _told(sizes, stack)
+    try:
+        with ExitStack() as stack:
+            toured = _told(sizes, stack)
+    except TooShort as error:
+        raise InvalidInput(f"{error.found}: give more --events, a higher --fraud-rate or another --seed") from error
     finish(toured, json)
 
 
