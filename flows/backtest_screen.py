@@ -11,6 +11,7 @@ from rich.text import Text
 
 from flows.backtest import Backtested
 from flows.decisions_screen import figures as made_again
+from flows.fitting import counted
 from flows.screen import leave_json, table
 from fradect.types import Action
 from training.backtest import MEASURES, Part
@@ -131,7 +132,7 @@ def stored_lines(found: Backtested) -> Iterator[str]:
         f"{found.stored.alike:,} of {found.stored.by_columns:,} whole ones by the backtest's engine, to the bit"
     )
     for release, (count, why) in again.gone.items():
-        yield f"{count:,} decisions of {release} cannot be made again: {why}"
+        yield f"{counted(count, 'decision')} of {release} cannot be made again: {why}"
 
 
 def leave_figures(path: Path | None, found: Backtested) -> None:

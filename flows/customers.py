@@ -2,6 +2,7 @@
 
 from prefect import flow
 
+from flows.fitting import counted
 from flows.progress import stage as announced
 from flows.stage import stage
 from flows.wiring.compacting import compacted
@@ -14,7 +15,7 @@ def customers(module: str, tenant: str) -> None:
     with announced("customers") as result:
         compacted(module, tenant)
         seen, changed = brought_up(module, tenant)
-        result.words = f"{seen:,} customers, {changed:,} new or changed"
+        result.words = f"{counted(seen, 'customer')}, {changed:,} new or changed"
 
 
 customers_flow = flow(name="customers", log_prints=True)(customers)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flows.decisions import Reproduced
+from flows.fitting import counted
 from flows.screen import leave_json, table
 from fradect.outcomes import Shown
 from fradect.reproduce import Difference
@@ -44,7 +45,7 @@ def reproduced(console: Console, found: Reproduced, json: Path | None) -> None:
     ]
     console.print(table("Made again", ("", ""), rows))
     for release, (count, why) in found.gone.items():
-        console.print(Text(f"{count:,} decisions of {release} cannot be made again: {why}", style="red"))
+        console.print(Text(f"{counted(count, 'decision')} of {release} cannot be made again: {why}", style="red"))
     if found.unread:
         console.print(Text(f"{found.unread:,} decisions have no event in the ledger: verify its chain", style="red"))
     for release, others in found.engines.items():

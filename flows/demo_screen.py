@@ -1,6 +1,7 @@
 """The one screen at the end of the demo."""
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from flows.fitting import counted
 from flows.monitor import DriftFound
 from flows.pipeline import Outcome
 from flows.screen import leave_json, release_figures, release_lines
 from flows.traffic import Answers
 from flows.wiring import Workshop, key_file
+from fradect.settings import Settings
+
+USUAL_PORT = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ def _served(told: Told) -> list[RenderableType]:
         made.add_row(outcome, f"{count}", f"{count / total:.1%}")
     made.add_row("latency p50, p99", f"{answers.percentile(50):.1f} ms", f"{answers.percentile(99):.1f} ms")
     return [
-        Text(f"{total} purchases it had never seen, over HTTP", style="bold"),
+        Text(f"{counted(total, 'purchase')} it had never seen, over HTTP", style="bold"),
         made,
         _riskiest(answers),
         Text(f"drift against the training reference: {told.drift.verdict.answer}"),
@@ -84,18 +89,28 @@ def _riskiest(answers: Answers) -> Text:
 def _next(told: Told) -> Table:
     shop, release_id = told.shop, told.outcome.release_id
     made = Table(box=None, pad_edge=False, show_header=False)
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    here = _elsewhere(shop.settings)
     rows = (
         ("model card, plots", shop.evidence(release_id) / "card.md"),
         ("drift report", told.drift.page),
         ("data quality", shop.reports / "quality" / "index.html"),
         ("API key", key_file(shop.home, shop.tenant)),
-        ("start the service", "fradect serve  (in .venv/bin), then see README.md for a request"),
-        ("runs and models", "make mlflow  ->  http://127.0.0.1:5000"),
-        ("flows", "make flows  ->  http://127.0.0.1:4200"),
+        ("start the service", f"{here}fradect serve  (in .venv/bin), then see README.md for a request"),
+        ("runs and models", f"{here}make mlflow  ->  http://127.0.0.1:5000"),
+        ("flows", f"{here}make flows  ->  http://127.0.0.1:4200"),
     )
     for what, where in rows:
         made.add_row(Text(what, style="dim"), _short(where))
     return made
+
+
+def _elsewhere(settings: Settings) -> str:
+    """What has to stand before a command for it to find the demo again."""
+    home = "" if settings.home == Path(".fradect").resolve() else f"FRADECT_HOME={shlex.quote(str(settings.home))} "
+    port = "" if settings.port == USUAL_PORT else f"FRADECT_PORT={settings.port} "
+    return home + port
 
 
 def _short(where: Path | str) -> str:

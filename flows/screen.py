@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.evidence import Candidate, Measured, Verdicts, recall
+from flows.fitting import Fitting, counted
 from flows.wiring import Workshop
 from fradect.errors import InvalidInput
 from fradect.rollout import WHOLE, Rollout
@@ -34,15 +35,8 @@ _COLOUR = {"pass": "green", "fail": "red", "not enough data": "yellow"}
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """First column to the left, figures to the right."""
-    made = Table(header_style="dim", box=None, pad_edge=False)
-    if title:
-        made.title, made.title_justify, made.title_style = title, "left", "bold"
-    for i, column in enumerate(columns):
-        made.add_column(column, justify="left" if i == 0 else "right", no_wrap=i == 0)
-    for row in rows:
-        made.add_row(*row)
-    return made
+    """First column to the left, figures to the right; row by row where it does not fit, nothing is cut."""
+    return Fitting(title, columns, rows)
 
 
 def leave_json(path: Path | None, figures: Mapping[str, Any]) -> None:
@@ -58,7 +52,11 @@ def leave_json(path: Path | None, figures: Mapping[str, Any]) -> None:
 def simulated(summary: "Summary", folder: Path, json: Path | None) -> None:
     rows = [(name.replace("_", " "), f"{count:,}") for name, count in summary.by_pattern.items()]
     console = Console()
-    console.print(table(f"{summary.events:,} purchases over {summary.days} days", ("pattern", "purchases"), rows))
+    console.print(
+        table(
+            f"{counted(summary.events, 'purchase')} over {counted(summary.days, 'day')}", ("pattern", "purchases"), rows
+        )
+    )
     console.print(f"Next: [bold]fradect pipeline {folder} --mapping simulator[/bold]")
     leave_json(json, {**asdict(summary), "folder": str(folder)})
 
@@ -70,9 +68,11 @@ def imported(report: "ImportReport", json: Path | None) -> None:
     console = Console()
     leave_json(json, {**asdict(report), "quarantine": report.quarantine and str(report.quarantine)})
     if report.files == report.skipped:
-        console.print(f"Everything there was imported before: {report.files} files into tenant {report.tenant}.")
+        console.print(
+            f"Everything there was imported before: {counted(report.files, 'file')} into tenant {report.tenant}."
+        )
         return
-    title = f"{report.files} files into tenant {report.tenant}, {report.skipped} of them imported before"
+    title = f"{counted(report.files, 'file')} into tenant {report.tenant}, {report.skipped} of them imported before"
     console.print(table(title, ("", "rows"), rows))
     if report.quarantine is not None:
         console.print(f"Rejected rows with reason and row number: {report.quarantine}", soft_wrap=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.fitting import counted
 from flows.progress import advance
 from flows.progress import stage as announced
 from flows.stage import stage
@@ -56,7 +57,9 @@ def skew(module: str, tenant: str, sample: int = SAMPLE) -> SkewFound:
         )
         leave_bytes(page, skew_page(report, what))
         leave_bytes(file, report.to_json())
-        result.words = f"{report.decisions:,} decisions: " + ", ".join(f"{n} {v:,}" for n, v in report.figures.items())
+        result.words = f"{counted(report.decisions, 'decision')}: " + ", ".join(
+            f"{n} {v:,}" for n, v in report.figures.items()
+        )
     return SkewFound(report, drawn.decisions, page, file)
 
 

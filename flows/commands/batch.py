@@ -10,6 +10,7 @@ from rich.console import Console
 
 from flows.batch import KINDS, Asked, Batches, Job, follow, score_file
 from flows.commands.options import JSON
+from flows.fitting import counted
 from flows.progress import shown
 from flows.screen import leave_json, table
 from flows.wiring.batching import door
@@ -108,9 +109,7 @@ _COLUMNS = ("job", "status", "rows", "done", "approve", "review", "decline", "re
 
 def _say(jobs: list[Job], json: Path | None) -> None:
     leave_json(json, {"jobs": jobs})
-    Console().print(
-        table(f"{len(jobs)} batches" if len(jobs) != 1 else "batch", _COLUMNS, [_line(job) for job in jobs])
-    )
+    Console().print(table(counted(len(jobs), "job"), _COLUMNS, [_line(job) for job in jobs]))
 
 
 def _line(job: Job) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from flows import decisions as past
 from flows.commands.options import JSON
 from flows.decisions_screen import reproduced, shown_decision
+from flows.fitting import counted
 from flows.moments import moment
 from flows.progress import shown
 from flows.screen import leave_json, table
@@ -77,7 +78,7 @@ def list_(  # noqa: PLR0913, PLR0917  one option each
         found = where.reads.listed(wanted, limit)
     rows = [_line(kept) for kept in found]
     leave_json(json, {"decisions": [dict(zip(_COLUMNS, row, strict=True)) for row in rows]})
-    Console().print(table(f"{len(rows)} decisions", _COLUMNS, rows))
+    Console().print(table(counted(len(rows), "decision"), _COLUMNS, rows))
 
 
 @app.command()

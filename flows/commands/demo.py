@@ -12,6 +12,7 @@ import typer
 
 from flows.commands.options import JSON, SEED, TRIALS
 from flows.demo_screen import Told, tell
+from flows.fitting import counted
 from flows.monitor import drift
 from flows.pipeline import pipeline
 from flows.progress import advance, shown, stage
@@ -70,7 +71,7 @@ def _simulated(events: int, days: int, seed: int) -> Path:
     with stage("simulate") as result:
         scenario = Scenario(seed=seed, days=days, events=events, customers=max(200, events // 20))
         summary = write(scenario, folder, lambda done, total: advance(done, total, f"day {done} of {total}"))
-        result.words = f"{summary.events:,} purchases over {days} days, {summary.fraud:,} of them fraud"
+        result.words = f"{counted(summary.events, 'purchase')} over {days} days, {summary.fraud:,} of them fraud"
     return folder
 
 
@@ -102,5 +103,5 @@ def _purchases(url: str, settings: Settings, tenant: str, bodies: tuple[dict[str
     with stage("score") as result:
         answers = send(url, key_file(settings.home, tenant).read_text().strip(), bodies)
         counts = ", ".join(f"{count} {name}" for name, count in answers.by_outcome.items())
-        result.words = f"{len(answers.milliseconds)} purchases over HTTP: {counts}"
+        result.words = f"{counted(len(answers.milliseconds), 'purchase')} over HTTP: {counts}"
     return answers

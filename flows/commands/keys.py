@@ -16,6 +16,7 @@ from rich.console import Console
 
 from flows import screen
 from flows.commands.options import JSON
+from flows.fitting import counted
 from flows.moments import moment
 from flows.wiring.keys import KeyShown, NewKey, api_keys
 from fradect.errors import InvalidInput
@@ -67,7 +68,7 @@ def list_(
         shown = [key for key in keys.shown(tenant) if all_ or key.state(now) == "valid"]
     screen.leave_json(json, {"keys": [{**asdict(key), "state": key.state(now)} for key in shown]})
     columns = ("id", "tenant", "kind", "name", "may", "since (UTC)", "until (UTC)", "last used (UTC)", "")
-    Console().print(screen.table(f"{len(shown):,} keys", columns, [_line(key, now) for key in shown]))
+    Console().print(screen.table(counted(len(shown), "key"), columns, [_line(key, now) for key in shown]))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from flows import screen
 from flows.commands.options import JSON
+from flows.fitting import counted
 from flows.progress import advance, shown, stage
 from flows.wiring.chains import Checked, End, check
 
@@ -37,7 +38,7 @@ def verify(
     """
     with shown(), stage("verify") as result:
         checked = check(url, kept, lambda done, total: advance(done, total, f"{done:,} of {total:,} decisions"))
-        result.words = f"{checked.decisions:,} decisions"
+        result.words = counted(checked.decisions, "decision")
     screen.leave_json(json, asdict(checked))
     _say(checked)
     if checked.broken is not None:
@@ -48,8 +49,8 @@ def _say(checked: Checked) -> None:
     console = Console()
     if checked.broken is None:
         console.print(
-            f"[green]{checked.decisions:,} decisions in {len(checked.ends):,} chains and {checked.checkpoints:,} "
-            "checkpoints are as they were written.[/]"
+            f"[green]{counted(checked.decisions, 'decision')} in {counted(len(checked.ends), 'chain')} and "
+            f"{counted(checked.checkpoints, 'checkpoint')} are as they were written.[/]"
         )
         newest = sorted(checked.ends, key=lambda end: end.chain_seq, reverse=True)[:_SHOWN]
         console.print(screen.table("Ends of chains; keep them elsewhere", _COLUMNS, [_line(end) for end in newest]))

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from flows import screen
 from flows.commands.options import JSON, MODULE, TENANT
+from flows.fitting import counted
 from flows.moments import moment
 from flows.wiring import workshop
 from flows.wiring.lists import Change, Kept, lists
@@ -98,7 +99,7 @@ def show(
     shown = [one for one in entries if all_ or one.in_force(now)]
     screen.leave_json(json, {"entries": [_figures(one, now) for one in shown]})
     columns = ("value", "list", "kind", "since (UTC)", "until (UTC)", "by", "note", "")
-    title = f"{len(shown):,} entries of {tenant}, {module}"
+    title = f"{counted(len(shown), 'entry')} of {tenant}, {module}"
     Console().print(screen.table(title, columns, [_line(one, now) for one in shown]))
 
 

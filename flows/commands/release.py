@@ -17,6 +17,7 @@ from flows.commands.promote import promote
 from flows.commands.release_approval import waiting
 from flows.commands.rollout import approve, history, refuse, rollback
 from flows.evidence import Candidate, Measured, last_look, recall
+from flows.fitting import counted
 from flows.wiring import Workshop, workshop
 from flows.wiring.storage import fetch_evidence
 from fradect.errors import NotFound
@@ -100,7 +101,7 @@ def list_(json: Annotated[Path | None, JSON] = None) -> None:
     columns = ("release", "tenant", "made (UTC)", "AP", "AUC", "", "")
     console = Console()
     if rows:
-        console.print(screen.table(f"{len(rows)} releases", columns, rows))
+        console.print(screen.table(counted(len(rows), "release"), columns, rows))
     else:
         console.print("No releases yet: `fradect pipeline` makes one.")
 

@@ -7,6 +7,7 @@ import typer
 
 from flows import screen
 from flows.commands.options import JSON, SEED, day
+from flows.fitting import counted
 from flows.progress import advance, shown, stage
 from flows.wiring import raw_folder
 from fradect.simulate import Scenario, write
@@ -41,5 +42,5 @@ def simulate(  # noqa: PLR0913, PLR0917  one option each
     )
     with shown(), stage("simulate") as result:
         summary = write(scenario, folder, on_day=lambda done, total: advance(done, total, f"day {done} of {total}"))
-        result.words = f"{summary.events:,} purchases, {summary.fraud:,} of them fraud, in {folder}"
+        result.words = f"{counted(summary.events, 'purchase')}, {summary.fraud:,} of them fraud, in {folder}"
     screen.simulated(summary, folder, json)

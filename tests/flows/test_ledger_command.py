@@ -39,7 +39,7 @@ def test_what_is_whole_is_said_to_be_and_its_end_kept(
 ) -> None:
     kept = tmp_path / "ends.json"
     assert _run(monkeypatch, "--url", url, "--json", str(kept)) == 0
-    assert "5 decisions in 1 chains" in " ".join(capsys.readouterr().out.split())
+    assert "5 decisions in 1 chain " in " ".join(capsys.readouterr().out.split())
     figures = msgspec.json.decode(kept.read_bytes())
     assert (figures["decisions"], figures["broken"], figures["ends"][0]["chain_seq"]) == (5, None, 5)
     _do(url, "DELETE FROM risk_decisions WHERE chain_seq = 5")
