@@ -117,8 +117,7 @@ def take(shop: Workshop, now: Rollout | None, after: Rollout, verdicts: Sequence
     """`after`, once it is so; where two have to agree the step waits for the second, with `verdicts` as its card, and
     the rollout in which it waits is the answer."""
     module, tenant = shop.module.name, shop.tenant
-    is_waiting = now is not None and now.proposed is not None and needs_second(now, after)
-    if now is not None and is_waiting and not is_agreed(now, after):
+    if now is not None and _is_waited_for(now, after):
         return now
     try:
         shop.releases.move(module, tenant, after)
@@ -127,6 +126,13 @@ def take(shop: Workshop, now: Rollout | None, after: Rollout, verdicts: Sequence
     crash_point("promotion-moved")
     repeat(shop, after)
     return after
+
+
+def _is_waited_for(now: Rollout, after: Rollout) -> bool:
+    """Whether a second person has yet to answer before `after` can be taken, or proposed."""
+    at = 0 if after.step is None else after.step.at
+    is_open = now.proposed is not None and not now.proposed.is_over(at)
+    return is_open and needs_second(now, after) and not is_agreed(now, after)
 
 
 def _proven(shop: Workshop, now: Rollout | None, release_id: str) -> Sequence[Verdict]:

@@ -84,8 +84,8 @@ def go_on(module: str, tenant: str, release_id: str, wish: Wish) -> Moved:
 def look(module: str, tenant: str, release_id: str, act: Act = SCHEDULE, wanted: Split | None = None) -> Moved:
     """Judge the challenger by all that its trial has shown, keep the verdicts, and move it on if they say so.
 
-    `wanted`: where the shadow lets it go on, it goes into this split. Conflict where another is tried, or somebody
-    moved it meanwhile.
+    `wanted`: where the shadow lets it go on, it goes into this split, or the one that two have agreed to. Conflict
+    where another is tried, or somebody moved it meanwhile.
     """
     with announced("promotion") as result:
         shop = workshop(module, tenant)
@@ -95,7 +95,8 @@ def look(module: str, tenant: str, release_id: str, act: Act = SCHEDULE, wanted:
         at = time.time_ns() // 1000
         verdicts = _judged(shop, now, at)
         limits = shop.releases.load(now.release).policy.limits
-        moved = _moved(shop, now, verdicts, _Chosen(next_move(now, verdicts, limits.stages, at), wanted), act)
+        chosen = _Chosen(next_move(now, verdicts, limits.stages, at), wanted or _agreed(now, at))
+        moved = _moved(shop, now, verdicts, chosen, act)
         result.words = f"{release_id}: {moved.move}, {moved.reason}"
     return moved
 
@@ -126,6 +127,14 @@ def roll_back(module: str, tenant: str, act: Act) -> Rollout:
     after = moves.roll_back(shop.releases, module, tenant, act)
     repeat(shop, after)
     return after
+
+
+def _agreed(now: Rollout, at: int) -> Split | None:
+    """The split that a second person has agreed to, as long as it can begin."""
+    waits = now.proposed
+    if waits is None or now.approved is None or waits.stage is not Stage.SPLIT or waits.until is None:
+        return None
+    return None if waits.is_over(at) else Split(waits.share, waits.until)
 
 
 def _judged(shop: Workshop, now: Rollout, at: int) -> tuple[Verdict, ...]:

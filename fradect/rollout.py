@@ -46,10 +46,10 @@ class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
-class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A step that waits for a second person: what it would be, who asks for it, and what speaks for it.
 
-    `stage` and `share`: of the release after the step; no stage: champion. `evidence`: the digest of `card`.
+    `stage`, `share` and `until`: of the release after the step; no stage: champion. `evidence`: the digest of `card`.
     """
 
     release: str
@@ -58,6 +58,11 @@ class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     asked: Step
     card: tuple[Shown, ...]
     evidence: str
+    until: int | None = None
+
+    def is_over(self, at: int) -> bool:
+        """A split whose end has come before it began: it cannot be taken any more, and holds up no other step."""
+        return self.until is not None and self.until <= at
 
 
 class Rollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -147,9 +152,9 @@ def proposed(now: Rollout, after: Rollout, card: tuple[Shown, ...]) -> Rollout:
         raise Conflict(f"this step of {release} needs no second person")
     if after.number != now.number + 1:
         raise Conflict(f"the rollout went on before {release} was proposed: look again")
-    if now.proposed is not None:
+    if now.proposed is not None and not now.proposed.is_over(asked.at):
         raise Conflict(f"{now.proposed.release} waits for a second person already: approve or refuse it first")
-    proposal = Proposal(release, after.stage, after.share, asked, card, _digest(card))
+    proposal = Proposal(release, after.stage, after.share, asked, card, _digest(card), after.until)
     return _next(now, msgspec.structs.replace(asked, what="proposed"), since=now.since, proposed=proposal)
 
 
@@ -178,8 +183,8 @@ def declined(now: Rollout, step: Step) -> Rollout:
 def is_proposed(now: Rollout, after: Rollout) -> bool:
     """Whether this very step waits for a second person, or has waited and may be taken."""
     waits = now.proposed
-    wanted = after.challenger or after.release, after.stage, after.share
-    return waits is not None and (waits.release, waits.stage, waits.share) == wanted
+    wanted = after.challenger or after.release, after.stage, after.share, after.until
+    return waits is not None and (waits.release, waits.stage, waits.share, waits.until) == wanted
 
 
 def is_agreed(now: Rollout, after: Rollout) -> bool:

@@ -35,6 +35,8 @@ def waiting(
 
 def _show(console: Console, now: Rollout, waits: Proposal) -> None:
     becomes = "champion" if waits.stage is None else f"{waits.stage} on {told(waits.share)} of the customers"
+    if waits.until is not None:
+        becomes += f" until {day(waits.until)}"
     asked = f"asked for by {waits.asked.by or 'nobody by name'}, {day(waits.asked.at)}"
     console.print(f"[bold]{waits.release}[/bold] as {becomes}, {asked}", highlight=False, soft_wrap=True)
     console.print(f"beside {now.release}: {waits.asked.reason}", highlight=False, markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -200,6 +201,34 @@ def test_where_two_have_to_agree_steps_wait_with_their_card(shop: Workshop, monk
     approve(shop.releases, *OF, Looked(SECOND.id), Act("bob", "looks good"))
     assert look(*OF, SECOND.id).move == "widen"
     assert _now(shop).share == 500
+
+
+def test_a_split_that_two_agreed_to_is_taken_by_the_schedule(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout_module, "workshop", _careful)
+    monkeypatch.setattr(promotion, "workshop", _careful)
+    end = _begun(shop).since + 10**12
+    _decided(shop, 600)
+    assert go_on(*OF, SECOND.id, Wish(ANN, split=Split(2_000, end))).move == "wait"
+    assert [moved.move for moved in look_everywhere()] == ["wait"], "nobody has agreed yet"
+    approve(shop.releases, *OF, Looked(SECOND.id), Act("bob", "looks good"))
+    longer = go_on(*OF, SECOND.id, Wish(ANN, split=Split(2_000, end + 1)))
+    assert (longer.move, _now(shop).share) == ("wait", 0), "that is not what was agreed to"
+    assert [moved.move for moved in look_everywhere()] == ["split"]
+    assert (_now(shop).stage, _now(shop).share, _now(shop).until) == (Stage.SPLIT, 2_000, end)
+
+
+def test_a_split_that_was_agreed_to_too_late_gives_way(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout_module, "workshop", _careful)
+    monkeypatch.setattr(promotion, "workshop", _careful)
+    _begun(shop)
+    _decided(shop, 600)
+    go_on(*OF, SECOND.id, Wish(ANN, split=Split(2_000, time.time_ns() // 1000 + 2_000_000)))
+    approve(shop.releases, *OF, Looked(SECOND.id), Act("bob", "looks good"))
+    time.sleep(2.1)
+    assert [moved.move for moved in look_everywhere()] == ["wait"]
+    waits = _now(shop).proposed
+    assert waits is not None
+    assert (waits.stage, waits.share, waits.until, _now(shop).approved) == (Stage.CANARY, 500, None, None)
 
 
 def test_a_champion_by_history_waits_for_the_second_person_too(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
