@@ -24,6 +24,7 @@ OUTCOMES = (*Outcome, "none")
 _TRUTH = ("true", "false")
 _EVER = 1 << 62
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_A_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _PLACE = re.compile(r"([0-9a-f]{1,15})\.(dec_[0-9a-z_]{1,60})")
 
 
@@ -87,7 +88,9 @@ class Given:
         return int(text)
 
     def moment(self, name: str) -> int | None:
-        return moment_of(name, self.text(name), _EVER)
+        """A bare day is its midnight in UTC."""
+        text = self.text(name)
+        return moment_of(name, f"{text}T00:00:00Z" if text is not None and _A_DAY.fullmatch(text) else text, _EVER)
 
     def check_empty(self) -> None:
         for name in self._left:
@@ -113,7 +116,16 @@ def wanted_of(request: Request) -> tuple[Wanted, int, Place | None]:
         degraded=None if degraded is None else degraded == "true",
     )
     given.check_empty()
+    _check_order(wanted)
     return wanted, most, None if cursor is None else _place(cursor)
+
+
+def _check_order(wanted: Wanted) -> None:
+    """InvalidInput where nothing could ever be between the two."""
+    if wanted.until is not None and wanted.since > wanted.until:
+        raise InvalidInput("from: it is later than to; send an earlier one", "from")
+    if wanted.min_score is not None and wanted.max_score is not None and wanted.min_score > wanted.max_score:
+        raise InvalidInput("min_score: it is above max_score; send a lower one", "min_score")
 
 
 def page_of(listed: Sequence[Listed], after: Place | None) -> bytes:

@@ -5,20 +5,20 @@ from typing import Any
 from fradect.types import Action
 from serving.decision_list import MOST, OUTCOMES, USUAL, DecisionsOut
 from serving.openapi_parts import answers
-from serving.schemas import PRINTED, TIME
+from serving.schemas import DAY, PRINTED, TIME
 
 LIST_TYPES = (DecisionsOut,)
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 256, **PRINTED}
-_TIME = {"type": "string", **TIME}
+_TIME = {"type": "string", "anyOf": [TIME, DAY]}
 _SCORE = {"type": "integer", "minimum": 0, "maximum": 1000}
 _FILTERS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("module", _TEXT, "Only of this kind of risk"),
     ("decision", {"type": "string", "enum": list(Action.__members__)}, "Only with this decision"),
-    ("from", _TIME, "Only made at this time or later"),
-    ("to", _TIME, "Only made before this time"),
+    ("from", _TIME, "Only made at this time or later; a bare day is its midnight in UTC; not later than `to`"),
+    ("to", _TIME, "Only made before this time; a bare day is its midnight in UTC"),
     ("outcome", {"type": "string", "enum": list(OUTCOMES)}, "Only with this outcome; `none`: nothing was told yet"),
-    ("min_score", _SCORE, "Only of this score or more"),
+    ("min_score", _SCORE, "Only of this score or more; not above `max_score`"),
     ("max_score", _SCORE, "Only of this score or less"),
     ("customer_id", _TEXT, "Only about purchases of this customer"),
     ("release", _TEXT, "Only made by this release"),

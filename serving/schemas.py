@@ -13,6 +13,7 @@ PRINTED = {"pattern": f"^[^{_CONTROLS}]*$"}
 NOT_BLANK = {"pattern": rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$"}
 _DAY, _HOUR = "(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
 TIME = {"format": "date-time", "pattern": f"^{_DAY}[Tt ]{_HOUR}([Zz]|[+-][0-9]{{2}}:[0-9]{{2}})$"}
+DAY = {"format": "date", "pattern": f"^{_DAY}$"}
 
 Number = Annotated[Any, Meta(extra_json_schema={"type": "number", "minimum": 0})]  # int or Decimal, told apart by hand
 Id = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=PRINTED)]

@@ -83,3 +83,24 @@ def test_a_cursor_is_no_key(client: Client) -> None:
     client.post(body("tx1"))
     assert client.request("GET", DECISIONS).status_code == 401
     assert client.post({}, path=SCORE).status_code == 422
+
+
+def test_a_bare_day_is_its_midnight(client: Client) -> None:
+    client.post(body("tx1"))
+    made = _get(client).json()["decisions"][0]["created_at"][:10]
+    assert len(_get(client, **{"from": made}).json()["decisions"]) == 1
+    assert _get(client, to=made).json()["decisions"] == []
+    assert _get(client, **{"from": "2026-02-30"}).json()["field"] == "from"
+
+
+@pytest.mark.parametrize(
+    ("field", "asked"),
+    [
+        ("min_score", {"min_score": "700", "max_score": "300"}),
+        ("from", {"from": "2026-11-24", "to": "2026-11-23T23:59:59Z"}),
+    ],
+)
+def test_bounds_between_which_nothing_lies_are_refused(client: Client, field: str, asked: dict[str, str]) -> None:
+    answer = _get(client, **asked)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+    assert _get(client, min_score="300", max_score="300").status_code == 200
