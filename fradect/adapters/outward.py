@@ -83,11 +83,11 @@ def target_of(url: str, outward: Outward) -> Target:
     except ValueError as error:
         raise InvalidInput("url: that is no URL", "url") from error
     if parts.scheme == "http" and not outward.http:
-        raise InvalidInput("url: give an https address", "url")
+        raise InvalidInput("url: give an https address (http: FRADECT_OUTWARD_HTTP=true)", "url")
     if not _HOST.fullmatch(_bare_host(parts)):
         raise InvalidInput("url: the host is not valid; write an international name in its xn-- form", "url")
     if not any(port in ports for ports in outward.ports):
-        raise InvalidInput(f"url: port {port} is not one that is called (FRADECT_OUTWARD_PORTS)", "url")
+        raise InvalidInput(f"url: port {port} is not one that is called (others: FRADECT_OUTWARD_PORTS)", "url")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, parts.hostname or "", port, path)
 
@@ -166,7 +166,10 @@ class Guard:
         try:
             await self.addresses_soon(target.host, target.port, within)
         except (OutOfReach, TimeoutError) as error:
-            raise InvalidInput("url: the host has no address, or one that is not public", "url") from error
+            raise InvalidInput(
+                "url: the host has no address, or one that is not public (private networks: FRADECT_OUTWARD_NETWORKS)",
+                "url",
+            ) from error
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):

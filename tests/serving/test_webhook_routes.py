@@ -134,7 +134,7 @@ def test_deliveries_come_in_pages(admin: Client, shop: Receiver) -> None:
         assert _get(admin, f"{path}/deliveries?{wrong}").json()["field"] == field
 
 
-WRONG: list[tuple[dict[str, Any], str | None]] = [
+WRONG: list[tuple[dict[str, Any], str]] = [
     ({"url": "https://127.0.0.1/"}, "url"),
     ({"url": "https://localhost/"}, "url"),
     ({"url": "https://169.254.169.254/latest/meta-data/"}, "url"),
@@ -153,14 +153,14 @@ WRONG: list[tuple[dict[str, Any], str | None]] = [
     ({"secret": "hunter2"}, "secret"),
     ({"description": "x" * 257}, "description"),
     ({"description": "4111 1111 1111 1111"}, "description"),
-    ({"tenant_id": "other"}, None),
-    ({"disabled": False}, None),
+    ({"tenant_id": "other"}, "tenant_id"),
+    ({"disabled": False}, "disabled"),
 ]
 
 
 @pytest.mark.parametrize(("changes", "field"), WRONG)
 def test_what_is_not_right_is_refused_and_nothing_is_registered(
-    client: Client, changes: dict[str, Any], field: str | None
+    client: Client, changes: dict[str, Any], field: str
 ) -> None:
     client.key = _key(client, "*")
     asked = {"url": "https://8.8.8.8/hooks", "events": BOTH} | changes
@@ -169,6 +169,19 @@ def test_what_is_not_right_is_refused_and_nothing_is_registered(
     assert response.json().get("field") == field
     assert "hunter2" not in response.text
     assert _get(client, HOOKS).json() == {"webhooks": []}
+
+
+@pytest.mark.parametrize(
+    ("url", "setting"),
+    [
+        ("https://127.0.0.1/", "FRADECT_OUTWARD_NETWORKS"),
+        ("http://8.8.8.8/", "FRADECT_OUTWARD_HTTP=true"),
+        ("https://8.8.8.8:9000/", "FRADECT_OUTWARD_PORTS"),
+    ],
+)
+def test_a_refused_address_names_the_setting_that_would_allow_it(client: Client, url: str, setting: str) -> None:
+    client.key = _key(client, "*")
+    assert setting in _post(client, HOOKS, {"url": url, "events": BOTH}).json()["detail"]
 
 
 def test_a_public_address_is_registered_by_default(client: Client) -> None:
