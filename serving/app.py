@@ -137,7 +137,7 @@ class _Answering:
         """Starlette's own errors: no such route, no such method."""
         request_id = new_request_id()
         status = error.status_code if isinstance(error, HTTPException) else 500
-        known: FradectError = NotFound(f"nothing is at {request.url.path[:200]}")
+        known: FradectError = NotFound(f"nothing is at {request.url.path[:200]}; /openapi.json lists what there is")
         if status == MethodNotAllowed.status:
             known = MethodNotAllowed(f"{request.method[:16]} does not fit {request.url.path[:200]}")
         response = self._render(known, request_id)

@@ -56,7 +56,7 @@ def test_a_file_goes_in_and_its_decisions_come_out(service: tuple[Running, Path]
     _, errors = ran.communicate(timeout=120)
     assert ran.returncode == 0, errors
     rows = list(csv.DictReader(result.read_text().splitlines()))
-    assert [row["transaction_id"] for row in rows] == [f"some.csv-{n}" for n in range(40)] + [""]
+    assert [row["transaction_id"] for row in rows] == [f"some.csv-{n}" for n in range(40)] + ["bad"]
     assert rows[-1]["field"] == "transaction.amount"
     (job,) = json.loads(figures.read_text())["jobs"]
     assert (job["status"], job["done"], job["rejected"]) == ("COMPLETED", 41, 1)

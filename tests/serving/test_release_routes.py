@@ -280,14 +280,14 @@ def test_a_no_withdraws_the_challenger(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("asked", "field"),
     [
-        ({}, None),
+        ({}, "reason"),
         ({"reason": "  "}, "reason"),
         ({"reason": "x" * 501}, "reason"),
         ({"reason": "4111 1111 1111 1111 was declined"}, "reason"),
         ({"reason": "a\nb"}, "reason"),
         ({"reason": "why", "module": "lending"}, "module"),
         ({"reason": "why", "release": "rel_1"}, "release"),
-        ({"reason": "why", "number": 1}, None),
+        ({"reason": "why", "number": 1}, "number"),
     ],
 )
 def test_what_is_wrong_is_named(desk: Desk, asked: dict[str, Any], field: str | None) -> None:

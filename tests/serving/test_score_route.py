@@ -183,3 +183,9 @@ def test_an_unforeseen_error_tells_the_caller_nothing(client: Client, monkeypatc
 def test_every_error_type_has_a_title() -> None:
     assert all(TITLES.values())
     assert len(set(TITLES.values())) == len(TITLES)
+
+
+def test_who_looks_at_the_root_is_shown_where_the_description_is(client: Client) -> None:
+    answer = client.get("/")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:fradect:problem:not-found")
+    assert "/openapi.json" in answer.json()["detail"]
