@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -59,7 +60,7 @@ def open_database(url: str, *, hurried: bool = False, kept: bool = True) -> sa.E
     if engine.dialect.name == "sqlite":
         if engine.url.database:
             Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-        sa.event.listen(engine, "connect", _durable)
+        sa.event.listen(engine, "connect", partial(_durable, patience_ms=2_000 if hurried else 10_000))
     return engine
 
 
@@ -187,8 +188,9 @@ def _cause(error: Exception) -> str:
     return "it cannot be read; write it like postgresql+psycopg://user:password@host:5432/name"
 
 
-def _durable(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
+def _durable(connection: sa.engine.interfaces.DBAPIConnection, _record: object, *, patience_ms: int) -> None:
+    """`patience_ms`: for as long whoever writes waits for another who does."""
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={patience_ms}", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
