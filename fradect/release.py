@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from fradect.canary import Canary
-from fradect.errors import Refused
+from fradect.errors import InvalidInput, Refused
 from fradect.features.contract import Contract
 from fradect.policy import Policy
 from fradect.scoring import Calibrator
@@ -71,6 +71,15 @@ def assemble(release_id: str, parts: Mapping[str, bytes]) -> Release:
         raise Refused(f"release {release_id}: {', '.join(missing)} missing; train again or restore the folder")
     if name_of(digests({name: raw for name, raw in parts.items() if name in ALL_PARTS})) != release_id:
         raise Refused(f"release {release_id}: its parts do not match its name; it was changed or is damaged")
+    try:
+        return _parsed(parts)
+    except (msgspec.MsgspecError, InvalidInput) as error:
+        raise Refused(
+            f"release {release_id}: it is whole, and not what this version reads ({error}); train it again"
+        ) from error
+
+
+def _parsed(parts: Mapping[str, bytes]) -> Release:
     contract = Contract.from_json(parts["contract.json"])
     return Release(
         module=contract.module,

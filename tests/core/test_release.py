@@ -55,3 +55,10 @@ def test_parts_of_another_release_are_refused_unparsed() -> None:
 def test_the_name_is_sixteen_hex_digits_of_the_parts() -> None:
     assert RELEASE.id == name_of(digests(RELEASE.parts()))
     assert len(RELEASE.id) == 20
+
+
+@pytest.mark.parametrize(("part", "raw"), [("contract.json", b'{"name":1}'), ("policy.json", b'{"review":900}')])
+def test_one_that_this_version_does_not_read_is_told_as_such(part: str, raw: bytes) -> None:
+    parts = {**RELEASE.parts(), part: raw}
+    with pytest.raises(Refused, match="not what this version reads"):
+        assemble(name_of(digests(parts)), parts)
