@@ -15,9 +15,9 @@ import os
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from rich.console import Console
@@ -34,6 +34,7 @@ from fradect.adapters.releases_folder import ReleasesFolder
 
 NOISY, QUOTA, TIMES = "noisy", 25, 20
 CONNECTIONS = 64
+APART = 1_000_000  # between the numbers of requests of two stretches
 LIMITS = {"neighbour_ratio": 1.2}
 
 
@@ -46,10 +47,11 @@ def with_neighbour(ground: Ground, stores: Stores) -> Contender:
     return replace(contender, program=replace(contender.program, environment=quotas))
 
 
-def noise(wire: Wire, rate: float, seconds: float) -> None:
+def noise(wire: Wire, rate: float, seconds: float, number: int, begun: Event) -> None:
     """Ask, whatever is answered: a process of its own, so that the other tenant's times are not its business."""
     os.sched_setaffinity(0, {OTHER_CORE})
-    load = Load(wire, CONNECTIONS, 5_000_000)
+    load = Load(wire, CONNECTIONS, number)
+    begun.set()
     heard = load.open(rate, seconds, seed=7)
     load.close()
     if len(heard.refused) < 0.8 * rate * seconds:
@@ -57,28 +59,41 @@ def noise(wire: Wire, rate: float, seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def beside(wire: Wire, seconds: float) -> Iterator[None]:
-    """While the neighbour asks for twenty times its quota."""
-    process = multiprocessing.get_context("spawn").Process(target=noise, args=(wire, TIMES * QUOTA, seconds + 3.0))
+def beside(wire: Wire, seconds: float, number: int) -> Iterator[None]:
+    """While the neighbour asks for twenty times its quota. `number`: of its first request."""
+    processes = multiprocessing.get_context("spawn")
+    begun = processes.Event()
+    process = processes.Process(target=noise, args=(wire, TIMES * QUOTA, seconds + 2.0, number, begun))
     process.start()
-    time.sleep(2.0)  # until it has started
+    if not begun.wait(60.0):
+        raise SystemExit("the neighbour did not begin")
     yield
     process.join()
     if process.exitcode:
         raise SystemExit("the neighbour was not refused")
 
 
-def contest(load: Load, noisy: Wire, seconds: float, rounds: int) -> tuple[list[Heard], list[Heard]]:
+def contest(quiet: Wire, noisy: Wire, seconds: float, rounds: int) -> tuple[list[Heard], list[Heard]]:
     """Stretches alone, and beside the neighbour, in turn."""
-    load.closed(2.0)
-    rate = load.closed(min(seconds, 3.0)).per_second / 3
-    load.widen(CONNECTIONS)
+    first = Load(quiet, 16, 0)
+    first.closed(2.0)
+    rate = first.closed(min(seconds, 3.0)).per_second / 3
+    first.close()
     alone, crowded = [], []
     for number in range(rounds):
-        alone.append(load.open(rate, seconds, seed=number))
-        with beside(noisy, seconds):
-            crowded.append(load.open(rate, seconds, seed=number))
+        alone.append(_stretch(quiet, rate, seconds, 2 * number + 1))
+        with beside(noisy, seconds, (100 + number) * APART):
+            crowded.append(_stretch(quiet, rate, seconds, 2 * number + 2))
     return alone, crowded
+
+
+def _stretch(wire: Wire, rate: float, seconds: float, number: int) -> Heard:
+    """Over connections of its own: servers cut those that rest."""
+    load = Load(wire, CONNECTIONS, number * APART)
+    try:
+        return load.open(rate, seconds, seed=number)
+    finally:
+        load.close()
 
 
 def main() -> None:
@@ -98,10 +113,10 @@ def main() -> None:
         stores = Stores(stack.enter_context(redis_server(folder)), stack.enter_context(postgres_server()), folder)
         contender = with_neighbour(ground, stores)
         stack.enter_context(Serving(contender.program, folder / "service.log"))
-        load = Load(contender.wire(contender.bodies), 16, 0)
-        stack.callback(load.close)
         rounds = asked.rounds or (1 if asked.quick else 5)
-        alone, crowded = contest(load, _wire(contender), asked.seconds or (1.0 if asked.quick else 8.0), rounds)
+        alone, crowded = contest(
+            contender.wire(contender.bodies), _wire(contender), asked.seconds or (1.0 if asked.quick else 8.0), rounds
+        )
     found = {
         "alone_p99_ms": statistics.median(one.percentile(99) for one in alone),
         "crowded_p99_ms": statistics.median(one.percentile(99) for one in crowded),
