@@ -15,6 +15,7 @@ from pathlib import Path
 from flows.amend import Edit, amend
 from flows.backtest import Asked, Backtested, backtest
 from flows.evaluate import evaluate
+from flows.fitting import counted
 from flows.ingest import ingest
 from flows.materialise import materialise
 from flows.progress import advance, stage
@@ -249,7 +250,7 @@ def proof(tills: Tills) -> Proof:
                 answered[made.release] = answered.get(made.release, 0) + 1
         by_release = {release: (count, _stored(shop, release)) for release, count in answered.items()}
         checked = check(None, None, lambda done, total: advance(done, total, f"{done:,} of {total:,} decisions"))
-        result.words = f"{checked.decisions:,} decisions in {len(checked.ends)} chains"
+        result.words = f"{counted(checked.decisions, 'decision')} in {counted(len(checked.ends), 'chain')}"
     return Proof(
         sent=len(tills.made),
         unanswered=sum(made.action is None for made in tills.made),
